@@ -56,5 +56,9 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='mmdense',
-    locations=['mmdense.distributed.checkpoint'],
+    locations=[
+        'mmdense.distributed.checkpoint',
+        'mmdense.engine',
+        'mmdense.recognition.visualization',
+    ],
 )

@@ -1,0 +1,315 @@
+"""Saving and resuming sharded tables beside mmengine's checkpoints.
+
+`epoch_3.pth` holds what is the same on all ranks. Beside it,
+`epoch_3.shards/` holds one safetensors file per rank and `manifest.json`,
+which says what rows each file has. Any number of ranks can read it.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..registry import HOOKS
+from .collectives import barrier, raise_on_all_ranks, rank, world_size
+from .sharding import ShardedTable, named_sharded_tables, shard_range
+
+MANIFEST = 'manifest.json'
+_FORMAT = 1
+
+
+def _file_name(rank: int, world_size: int) -> str:
+    return f'rank_{rank:05d}_of_{world_size:05d}.safetensors'
+
+
+def row_slots(state: dict, table: ShardedTable) -> dict[str, Tensor]:
+    """The optimizer's entries for `table` that have one row per row."""
+    return {
+        name: value
+        for name, value in state.items()
+        if isinstance(value, Tensor) and value.shape == table.weight.shape
+    }
+
+
+def write_shards(
+    folder: Path,
+    tables: dict[str, ShardedTable],
+    slots: dict[str, dict[str, Tensor]],
+    meta: dict,
+) -> None:
+    """Write this rank's rows; visible under `folder` only when complete.
+
+    Every rank must call it. The files are written to a hidden folder, the
+    manifest last, and one rename makes them visible.
+
+    Args:
+        folder: Where the files will be. An older folder of this name is
+            replaced.
+        tables: The sharded tables by name.
+        slots: For each table, the optimizer's row-wise tensors by name.
+        meta: Further entries of the manifest, such as the iteration.
+
+    Raises:
+        Exception: What kept any rank from writing; on all ranks.
+    """
+    partial = folder.with_name(f'.{folder.name}.partial')
+    error = None
+    try:
+        if rank() == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+    except OSError as e:
+        error = e
+    raise_on_all_ranks(error)
+
+    try:
+        tensors = {}
+        for name, table in tables.items():
+            tensors[f'{name}.weight'] = table.weight.detach()
+            for slot, value in slots[name].items():
+                tensors[f'{name}.{slot}'] = value
+        save_file(
+            {key: value.contiguous() for key, value in tensors.items()},
+            partial / _file_name(rank(), world_size()),
+        )
+    except Exception as e:  # disk full, no permission, safetensors' own
+        error = e
+    raise_on_all_ranks(error)
+
+    try:
+        if rank() == 0:
+            manifest = dict(
+                format=_FORMAT,
+                world_size=world_size(),
+                tables={
+                    name: dict(
+                        num_rows=table.num_rows,
+                        dim=table.dim,
+                        slots=sorted(slots[name]),
+                    )
+                    for name, table in tables.items()
+                },
+                **meta,
+            )
+            text = json.dumps(manifest, indent=2)
+            (partial / MANIFEST).write_text(text + '\n')
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(partial, folder)
+    except OSError as e:
+        error = e
+    raise_on_all_ranks(error)
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of a folder of shards.
+
+    Raises:
+        FileNotFoundError: The folder or its manifest is missing.
+        ValueError: It has another format.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} is missing; it belongs to the checkpoint beside it and '
+            'holds the class centers. Copy the folder along with the .pth, '
+            'or use load_from, without resume, to start with new centers'
+        )
+    manifest = json.loads(path.read_text())
+    if manifest.get('format') != _FORMAT:
+        raise ValueError(
+            f'{path}: got format {manifest.get("format")}, expected '
+            f'{_FORMAT}; it was written by another version of mmdense'
+        )
+    return manifest
+
+
+def read_rows(
+    folder: Path, manifest: dict, name: str, table: ShardedTable
+) -> dict[str, Tensor]:
+    """This rank's rows of `weight` and of all slots, from any split.
+
+    Args:
+        folder: The folder of shards.
+        manifest: Its manifest.
+        name: Name of the table.
+        table: The table to read for; only its range and shape are used.
+
+    Returns:
+        For `weight` and each slot, a tensor of the shape of `table.weight`.
+
+    Raises:
+        ValueError: The table is not there, or of another size.
+        FileNotFoundError: The file of a rank is missing.
+    """
+    entry = manifest['tables'].get(name)
+    got = entry and (entry['num_rows'], entry['dim'])
+    if got != (table.num_rows, table.dim):
+        raise ValueError(
+            f'{folder} holds for {name!r} (rows, dim) {got}, the model has '
+            f'{(table.num_rows, table.dim)}; resume needs the same '
+            'num_classes and in_channels'
+        )
+    parts: dict[str, list[Tensor]] = {
+        slot: [] for slot in ['weight', *entry['slots']]
+    }
+    for other in range(manifest['world_size']):
+        start, stop = shard_range(
+            table.num_rows, other, manifest['world_size']
+        )
+        lower, upper = max(start, table.start), min(stop, table.stop)
+        if lower >= upper:
+            continue
+        path = folder / _file_name(other, manifest['world_size'])
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'{path} is missing, it holds rows {start} to {stop} of '
+                f'{name!r}; copy the whole folder, or resume from another '
+                'checkpoint'
+            )
+        with safe_open(path, framework='pt') as file:
+            for slot, found in parts.items():
+                rows = file.get_slice(f'{name}.{slot}')
+                found.append(rows[lower - start : upper - start])
+    return {
+        slot: torch.cat(found) if found else torch.empty_like(table.weight)
+        for slot, found in parts.items()
+    }
+
+
+@HOOKS.register_module()
+class ShardedCheckpointHook(CheckpointHook):
+    """mmengine's checkpoint hook for models with sharded tables.
+
+    Beside each periodic `epoch_N.pth` (or `iter_N.pth`) it writes
+    `epoch_N.shards/` with the rows of all ranks and their optimizer state,
+    and on resume gives every rank its rows back, also when the number of
+    ranks has changed. Checkpoints of the best score hold the network alone.
+    Use it as `default_hooks.checkpoint`; it takes the arguments of mmengine's.
+    """
+
+    _shards: str | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse storage that has no folders to rename."""
+        super().before_train(runner)
+        if '://' in str(self.out_dir):
+            raise ValueError(
+                f'got out_dir={self.out_dir!r}; shards are written to a '
+                'local or mounted folder only'
+            )
+
+    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+        tables = _tables(runner)
+        if tables:
+            name = Path(self.filename_tmpl.format(step)).stem + '.shards'
+            states = _optimizer_states(runner, tables)
+            slots = {
+                key: row_slots(states[key], table)
+                for key, table in tables.items()
+            }
+            write_shards(Path(self.out_dir) / name, tables, slots, meta)
+            self._shards = name
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self._shards = None
+        # The parent removes old .pth files; what they pointed to goes too.
+        if rank() == 0:
+            for folder in Path(self.out_dir).glob('*.shards'):
+                if not folder.with_suffix('.pth').exists():
+                    shutil.rmtree(folder)
+        barrier()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Name the shards and drop rank 0's rows from the optimizer state.
+
+        Runs on rank 0 alone, for best checkpoints too.
+        """
+        if self._shards:
+            checkpoint['meta']['shards'] = self._shards
+        if 'optimizer' in checkpoint:
+            tables = _tables(runner)
+            places = _optimizer_places(runner, tables)
+            for name, table in tables.items():
+                state = checkpoint['optimizer']['state'].get(places[name], {})
+                for slot in row_slots(state, table):
+                    del state[slot]
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """On resume, give this rank its rows and their optimizer state."""
+        tables = _tables(runner)
+        if not runner._resume or not tables:
+            return
+        error = None
+        try:
+            name = checkpoint['meta'].get('shards')
+            if name is None:
+                raise ValueError(
+                    'the checkpoint names no shards, so its class centers '
+                    'were not saved; resume from an epoch_N.pth or '
+                    'iter_N.pth that ShardedCheckpointHook wrote'
+                )
+            folder = _folder_of(runner, name)
+            manifest = read_manifest(folder)
+            rows = {
+                key: read_rows(folder, manifest, key, table)
+                for key, table in tables.items()
+            }
+        except Exception as e:
+            error = e
+        raise_on_all_ranks(error)
+
+        places = _optimizer_places(runner, tables)
+        states = checkpoint.get('optimizer', {}).get('state', {})
+        for key, table in tables.items():
+            with torch.no_grad():
+                table.weight.copy_(rows[key].pop('weight'))
+            states.setdefault(places[key], {}).update(rows[key])
+        runner.logger.info(
+            f'{folder.name}: read rows of {manifest["world_size"]} rank(s) '
+            f'into {world_size()}'
+        )
+
+
+def _tables(runner: Runner) -> dict[str, ShardedTable]:
+    model = runner.model
+    if is_model_wrapper(model):
+        model = model.module
+    return dict(named_sharded_tables(model))
+
+
+def _optimizer_places(
+    runner: Runner, tables: dict[str, ShardedTable]
+) -> dict[str, int]:
+    """Number of each table's weight in the optimizer's state_dict."""
+    order = {}
+    for group in runner.optim_wrapper.optimizer.param_groups:
+        for param in group['params']:
+            order[id(param)] = len(order)
+    return {name: order[id(table.weight)] for name, table in tables.items()}
+
+
+def _optimizer_states(
+    runner: Runner, tables: dict[str, ShardedTable]
+) -> dict[str, dict]:
+    state = runner.optim_wrapper.optimizer.state
+    return {
+        name: state.get(table.weight, {}) for name, table in tables.items()
+    }
+
+
+def _folder_of(runner: Runner, name: str) -> Path:
+    """The folder of shards, beside the checkpoint that is being resumed."""
+    if runner._load_from:
+        return Path(runner._load_from).parent / name
+    # Resumed from work_dir/last_checkpoint, which holds the file's path.
+    last = Path(runner.work_dir) / 'last_checkpoint'
+    return Path(last.read_text().strip()).parent / name

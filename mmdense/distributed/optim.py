@@ -1,0 +1,265 @@
+"""Optimizers and their construction for models with sharded tables."""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from torch import Tensor, nn
+
+from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
+from .collectives import all_reduce_max, all_reduce_sum
+from .sharding import named_sharded_tables
+
+# Rows updated at a time: few enough for the temporaries to stay small.
+_ROWS_PER_CHUNK = 8192
+
+
+@OPTIMIZERS.register_module()
+class RowSparseSGD(torch.optim.SGD):
+    r"""SGD that updates exactly the rows a sparse gradient names.
+
+    For a parameter with a sparse COO gradient, weight decay, momentum and
+    update apply to the rows of its indices only; the others, and their
+    momentum, stay as they are. So An et al. ("Partial FC", 2020) describe
+    it. For each such row:
+
+    .. math::
+        g &\leftarrow g + \lambda w \\
+        v &\leftarrow \mu v + g \\
+        w &\leftarrow w - \eta\,v \quad\text{(Nesterov: } g + \mu v
+        \text{ in place of } v\text{)}
+
+    Parameters with dense gradients are left to `torch.optim.SGD`.
+
+    Args:
+        params: Parameters or groups of them.
+        lr: Learning rate :math:`\eta`.
+        momentum: :math:`\mu`.
+        weight_decay: :math:`\lambda`.
+        nesterov: Whether to use Nesterov's momentum.
+    """
+
+    row_sparse = True
+
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable | None = None):
+        """Update all parameters once.
+
+        Args:
+            closure: Re-evaluates the model and returns the loss.
+
+        Returns:
+            What `closure` returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        set_aside = []
+        for group in self.param_groups:
+            for param in group['params']:
+                if param.grad is not None and param.grad.is_sparse:
+                    self._update_rows(param, param.grad.coalesce(), group)
+                    set_aside.append((param, param.grad))
+                    param.grad = None
+        super().step()
+        for param, grad in set_aside:
+            param.grad = grad
+        return loss
+
+    def _update_rows(
+        self, param: nn.Parameter, grad: Tensor, group: dict
+    ) -> None:
+        momentum = group['momentum']
+        buffer = None
+        if momentum:
+            state = self.state[param]
+            if state.get('momentum_buffer') is None:
+                state['momentum_buffer'] = torch.zeros_like(param)
+            buffer = state['momentum_buffer']
+        parts = zip(
+            grad.indices()[0].split(_ROWS_PER_CHUNK),
+            grad.values().split(_ROWS_PER_CHUNK),
+            strict=True,
+        )
+        for rows, change in parts:
+            weight = param[rows]
+            if group['weight_decay']:
+                change = change + group['weight_decay'] * weight
+            if buffer is not None:
+                velocity = buffer[rows].mul_(momentum).add_(change)
+                buffer[rows] = velocity
+                if group['nesterov']:
+                    change = change + momentum * velocity
+                else:
+                    change = velocity
+            param[rows] = weight.sub_(change, alpha=group['lr'])
+
+
+def _entries(param: nn.Parameter) -> Tensor:
+    """The stored entries of a gradient, dense or sparse, to edit in place."""
+    if not param.grad.is_sparse:
+        return param.grad
+    param.grad = param.grad.coalesce()
+    return param.grad.values()
+
+
+class _ShardedClip:
+    """Gradient clipping that treats all ranks alike.
+
+    Torch's own would use on each rank the norm of that rank's shard, so that
+    the replicated parameters would be scaled differently and drift apart.
+    """
+
+    def __init__(self, sharded: Iterable[nn.Parameter], include: bool):
+        self.sharded = set(sharded)
+        self.include = include
+
+    def by_norm(
+        self,
+        params: Iterable[nn.Parameter],
+        max_norm: float,
+        norm_type: float = 2.0,
+        error_if_nonfinite: bool = False,
+    ) -> Tensor:
+        """Scale all gradients so that their norm is at most `max_norm`.
+
+        Args:
+            params: Parameters with gradients.
+            max_norm: The largest norm that is left as it is.
+            norm_type: Order of the norm, `inf` for the largest entry.
+            error_if_nonfinite: Raise if the norm is NaN or infinite.
+
+        Returns:
+            The norm before, over the shards of all ranks where they are
+            included.
+
+        Raises:
+            RuntimeError: The norm is not finite; on all ranks.
+        """
+        params = list(params)
+        own = [p for p in params if p in self.sharded]
+        replicated = [p for p in params if p not in self.sharded]
+        device = params[0].device
+        # Every rank takes part, also one that owns no row: the collective
+        # must not depend on what a rank holds.
+        norms = torch.stack(
+            [
+                self._power(replicated, norm_type, device),
+                self._power(own if self.include else [], norm_type, device),
+            ]
+        )
+        if math.isinf(norm_type):
+            norms[1] = all_reduce_max(norms[1].clone())
+            total = norms.max()
+        else:
+            norms[1] = all_reduce_sum(norms[1].clone())
+            total = norms.sum() ** (1 / norm_type)
+        if error_if_nonfinite and not torch.isfinite(total):
+            raise RuntimeError(
+                f'the norm of all gradients is {total.item()}; it cannot be '
+                'clipped'
+            )
+        factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
+        for param in replicated + (own if self.include else []):
+            _entries(param).mul_(factor)
+        return total
+
+    def by_value(
+        self, params: Iterable[nn.Parameter], clip_value: float
+    ) -> None:
+        """Clamp each entry of each gradient to +-`clip_value`."""
+        for param in params:
+            if self.include or param not in self.sharded:
+                _entries(param).clamp_(-clip_value, clip_value)
+
+    @staticmethod
+    def _power(
+        params: list[nn.Parameter], norm_type: float, device: torch.device
+    ) -> Tensor:
+        """Sum of |entries|^p, or their maximum for p = inf."""
+        entries = [_entries(param) for param in params]
+        norms = [
+            torch.linalg.vector_norm(x.float(), norm_type)
+            for x in entries
+            if x.numel()
+        ]
+        if not norms:
+            return torch.zeros((), device=device)
+        stacked = torch.stack(norms)
+        if math.isinf(norm_type):
+            return stacked.max()
+        return (stacked**norm_type).sum()
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's constructor, made right for sharded parameters.
+
+    * Clipping uses one norm on all ranks. `clip_grad` takes one key more,
+      `include_shards` (default True): False leaves the shards out of both
+      norm and scaling, which is what insightface's arcface_torch does.
+    * fp16's loss scaler skips a step on all ranks when a shard of one rank
+      overflows.
+
+    It is a constructor and not an optimizer wrapper because the flag
+    `--amp` replaces the type of the wrapper.
+
+    Args:
+        optim_wrapper_cfg: As in mmengine.
+        paramwise_cfg: As in mmengine; the centers of a head match the key
+            `head.centers`.
+    """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer wrapper of `model`.
+
+        Raises:
+            ValueError: A table has sparse gradients and the optimizer
+                cannot take them.
+        """
+        plain = getattr(model, 'module', model)
+        tables = dict(named_sharded_tables(plain))
+        clip_grad = self.optim_wrapper_cfg.get('clip_grad')
+        include = True
+        if clip_grad is not None:
+            clip_grad = dict(clip_grad)
+            include = clip_grad.pop('include_shards', True)
+            self.optim_wrapper_cfg['clip_grad'] = clip_grad
+        wrapper_type = self.optim_wrapper_cfg.get('type', 'OptimWrapper')
+        if 'Amp' in str(wrapper_type) and tables:
+            self.optim_wrapper_cfg.setdefault('use_fsdp', True)
+        wrapper = super().__call__(model)
+
+        sparse = [name for name, table in tables.items() if table.sparse]
+        optimizer = wrapper.optimizer
+        if sparse and not getattr(optimizer, 'row_sparse', False):
+            raise ValueError(
+                f'{sparse[0]} has sparse gradients (sample_rate < 1), which '
+                f'{type(optimizer).__name__} does not take row by row; use '
+                "optimizer=dict(type='mmdense.RowSparseSGD', ...)"
+            )
+        if clip_grad is not None and tables:
+            clip = _ShardedClip(
+                [table.weight for table in tables.values()], include
+            )
+            by_value = wrapper.clip_func is torch.nn.utils.clip_grad_value_
+            wrapper.clip_func = clip.by_value if by_value else clip.by_norm
+        return wrapper

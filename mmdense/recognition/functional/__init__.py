@@ -1,0 +1,25 @@
+"""The mathematics of recognition: tensors in, tensors out.
+
+Nothing here knows of registries, configs or any OpenMMLab library.
+"""
+
+from .margins import arcface, cosface
+from .sampling import sample_classes
+from .sharded_softmax import margin_softmax_loss
+from .verification import (
+    VerificationResult,
+    roc_curve,
+    tar_at_far,
+    verify_pairs,
+)
+
+__all__ = [
+    'VerificationResult',
+    'arcface',
+    'cosface',
+    'margin_softmax_loss',
+    'roc_curve',
+    'sample_classes',
+    'tar_at_far',
+    'verify_pairs',
+]

@@ -1,0 +1,5 @@
+"""Heads for mmpretrain's classifiers and retrievers."""
+
+from .partial_fc_head import PartialFCHead
+
+__all__ = ['PartialFCHead']

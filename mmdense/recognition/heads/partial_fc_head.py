@@ -1,0 +1,248 @@
+"""Classification with more classes than one device can hold."""
+
+import torch
+from mmengine.logging import MessageHub
+from mmengine.model import BaseModule
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from mmdense.distributed.collectives import gather_batch, gather_sizes
+from mmdense.distributed.sharding import ShardedTable
+from mmdense.recognition.functional.sampling import (
+    cycle_order,
+    cycle_slice,
+    sample_classes,
+)
+from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
+from mmdense.recognition.losses.margin_loss import MarginLoss
+from mmdense.registry import MODELS
+
+
+@MODELS.register_module()
+class PartialFCHead(BaseModule):
+    """Margin softmax over class centers that are sharded and sampled.
+
+    An et al., "Partial FC: Training 10 Million Identities on a Single
+    Machine", 2020, and "Killing Two Birds with One Stone: Efficient and
+    Robust Training of Face Recognition CNNs by Partial FC", CVPR 2022.
+
+    Each rank owns a contiguous range of the centers. In a step, the
+    embeddings of all ranks are gathered, each rank takes the centers of the
+    classes in the batch and a uniform sample of its others, and the softmax
+    runs over the sampled centers of all ranks. The loss is the mean over the
+    global batch. Without a process group, one process owns all centers.
+
+    Negatives are drawn by walking a shuffled order of the rank's classes,
+    one slice a step, reshuffled for each cycle: uniform without replacement
+    in a step, and every center is offered once a cycle. What is drawn is a
+    function of (seed, iteration, rank), so a resumed run draws what it would
+    have drawn. The iteration is that of mmengine's runner; in a loop of your
+    own it counts the calls, from :attr:`step` on.
+
+    Use `mmdense.ShardedDistributedDataParallel` as model wrapper,
+    `mmdense.ShardedOptimWrapperConstructor` to build the optimizer and
+    `mmdense.ShardedCheckpointHook` to save: the centers are not in
+    `state_dict`. For `sample_rate` < 1 their gradient is sparse, which
+    `mmdense.RowSparseSGD` takes.
+
+    Args:
+        num_classes: Number of classes, C, over all ranks.
+        in_channels: Length of the embeddings, d.
+        loss: Config of a :class:`~mmdense.recognition.losses.MarginLoss`.
+        sample_rate: Share of a rank's classes that take part in a step, in
+            (0, 1], those of the batch included. 1 takes all.
+        seed: Seed of the initial centers and of the sampling.
+        init_std: Standard deviation of the initial centers.
+        init_cfg: mmengine's initialisation config.
+
+    Raises:
+        ValueError: `num_classes` < 1 or `sample_rate` outside (0, 1].
+        TypeError: `loss` is not a margin loss.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        loss: dict,
+        sample_rate: float = 1.0,
+        seed: int = 0,
+        init_std: float = 0.01,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if num_classes < 1:
+            raise ValueError(
+                f'num_classes must be positive, got {num_classes}'
+            )
+        if not 0 < sample_rate <= 1:
+            raise ValueError(
+                f'sample_rate must be in (0, 1], got {sample_rate}; it is '
+                'the share of classes that take part in a step'
+            )
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.sample_rate = sample_rate
+        self.seed = seed
+        self.centers = ShardedTable(
+            num_classes,
+            in_channels,
+            std=init_std,
+            seed=seed,
+            sparse=sample_rate < 1,
+        )
+        self.loss_module = MODELS.build(loss)
+        if not isinstance(self.loss_module, MarginLoss):
+            raise TypeError(
+                'loss must be the config of a mmdense MarginLoss, such as '
+                "dict(type='mmdense.CosFaceLoss'), got "
+                f'{type(self.loss_module).__name__}'
+            )
+        self.step = 0
+        self._order: tuple[int, Tensor] | None = None
+
+    def pre_logits(self, feats: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The embeddings, (b, d): the last of the neck's outputs."""
+        x = feats[-1] if isinstance(feats, tuple | list) else feats
+        if x.ndim != 2 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f'got embeddings of shape {tuple(x.shape)}, expected '
+                f'(batch, {self.in_channels}), by in_channels of '
+                'PartialFCHead; use mmdense.EmbeddingNeck before the head'
+            )
+        return x
+
+    def forward(self, feats: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """The embeddings, (b, d), not normalised."""
+        return self.pre_logits(feats)
+
+    def loss(
+        self,
+        feats: Tensor | tuple[Tensor, ...],
+        data_samples: list[DataSample],
+        **kwargs,
+    ) -> dict[str, Tensor]:
+        """The loss of a batch and what is worth logging beside it.
+
+        Args:
+            feats: Output of the neck.
+            data_samples: (b,) samples with `gt_label`.
+            **kwargs: Ignored, for the host's signature.
+
+        Returns:
+            See :meth:`loss_by_feat`.
+        """
+        embeddings = self.pre_logits(feats)
+        labels = torch.cat([sample.gt_label for sample in data_samples])
+        return self.loss_by_feat(embeddings, labels.to(embeddings.device))
+
+    def loss_by_feat(
+        self, embeddings: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        """The loss from embeddings and labels.
+
+        Args:
+            embeddings: (b, d) of this rank; b may differ from rank to rank.
+            labels: (b,) int64 in [0, num_classes).
+
+        Returns:
+            `loss`, the mean over the batch of all ranks; `target_cosine`,
+            the mean cosine to the own center; `embedding_norm`, the mean
+            norm. All are the same on all ranks.
+
+        Raises:
+            ValueError: A label of any rank is out of range; on all ranks.
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            weight = self.centers.weight
+            embeddings = embeddings.to(weight.dtype)
+            norm = embeddings.norm(dim=1, keepdim=True)
+            unit = embeddings / norm.clamp_min(1e-12)
+            sizes = gather_sizes(len(labels), labels.device)
+            gathered = gather_batch(torch.cat([unit, norm], dim=1), sizes)
+            unit, norm = gathered.split([self.in_channels, 1], dim=1)
+            norm = norm.squeeze(1)
+            labels = gather_batch(labels, sizes)
+            self._check_labels(labels)
+            index, local = self._sample(labels)
+            loss, cosine = margin_softmax_loss(
+                unit, norm, weight, local, self.loss_module, index
+            )
+        return dict(
+            loss=loss,
+            target_cosine=cosine.mean(),
+            embedding_norm=norm.detach().mean(),
+        )
+
+    def predict(
+        self,
+        feats: Tensor | tuple[Tensor, ...],
+        data_samples: list[DataSample] | None = None,
+        **kwargs,
+    ) -> list[DataSample]:
+        """The embeddings, one on each data sample as `embedding`.
+
+        Args:
+            feats: Output of the neck.
+            data_samples: (b,) samples to write to. None makes new ones.
+            **kwargs: Ignored, for the host's signature.
+
+        Returns:
+            (b,) samples whose `embedding` is a (d,) tensor, not normalised.
+        """
+        embeddings = self.pre_logits(feats)
+        if data_samples is None:
+            data_samples = [DataSample() for _ in embeddings]
+        for sample, embedding in zip(data_samples, embeddings, strict=True):
+            sample.set_field(embedding.detach(), 'embedding')
+        return data_samples
+
+    def _check_labels(self, labels: Tensor) -> None:
+        # On the gathered labels, so that all ranks raise or none does.
+        bad = (labels < 0) | (labels >= self.num_classes)
+        if bad.any():
+            raise ValueError(
+                f'got label {labels[bad][0].item()}, expected labels in '
+                f'[0, {self.num_classes}), by num_classes of PartialFCHead; '
+                f'{int(bad.sum())} of {len(labels)} labels of this batch are '
+                'outside'
+            )
+
+    def _sample(self, labels: Tensor) -> tuple[Tensor | None, Tensor]:
+        """Sampled rows of this rank and the labels' places among them.
+
+        Args:
+            labels: (B,) labels of the global batch.
+
+        Returns:
+            (m,) sorted row numbers or None for all rows, and (B,) places in
+            them, -1 where another rank owns the class.
+        """
+        start, stop = self.centers.start, self.centers.stop
+        owned = (labels >= start) & (labels < stop)
+        local = torch.where(owned, labels - start, -1)
+        num_local = stop - start
+        num_sampled = max(int(self.sample_rate * num_local), 1)
+        if num_sampled >= num_local:
+            return None, local
+        candidates = self._candidates(num_local, num_sampled)
+        positives = local[owned].unique()
+        index = sample_classes(
+            positives, candidates.to(labels.device), num_sampled
+        )
+        places = torch.searchsorted(index, local.clamp_min(0))
+        return index, torch.where(owned, places, -1)
+
+    def _candidates(self, num_local: int, num_sampled: int) -> Tensor:
+        hub = MessageHub.get_current_instance()
+        # A hub outlives its runner; the stage tells that one is at work.
+        if hub.runtime_info.get('loop_stage') == 'train':
+            self.step = hub.get_info('iter')
+        cycle, start, stop = cycle_slice(num_local, num_sampled, self.step)
+        if self._order is None or self._order[0] != cycle:
+            order = cycle_order(
+                num_local, self.seed, cycle, self.centers.rank
+            ).to(self.centers.weight.device)
+            self._order = (cycle, order)
+        self.step += 1
+        return self._order[1][start:stop]

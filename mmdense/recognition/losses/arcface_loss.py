@@ -1,0 +1,67 @@
+"""ArcFace."""
+
+from torch import Tensor
+
+from mmdense.recognition.functional.margins import arcface
+from mmdense.registry import MODELS
+
+from .margin_loss import MarginLoss
+
+_GRADIENTS = ('exact', 'straight_through')
+
+
+@MODELS.register_module()
+class ArcFaceLoss(MarginLoss):
+    r"""Additive angular margin, :math:`t = \cos(\theta + m)`.
+
+    Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face
+    Recognition", CVPR 2019, equation 3. Beyond :math:`\pi - m` it goes on as
+    :math:`\cos\theta - m\sin m`, so that it never rises again.
+
+    Args:
+        scale: s, the factor of all logits.
+        margin: m in radians (0.5 is 28.6 degrees).
+        easy_margin: Apply the margin only where the cosine is positive.
+        gradient: `'exact'`, or `'straight_through'` for what insightface's
+            arcface_torch computes since December 2022: the gradient of the
+            plain cosine, and no continuation.
+
+    Raises:
+        ValueError: `gradient` is neither, or is combined with
+            `easy_margin`, which the straight-through form does not have.
+    """
+
+    def __init__(
+        self,
+        scale: float = 64.0,
+        margin: float = 0.5,
+        easy_margin: bool = False,
+        gradient: str = 'exact',
+    ) -> None:
+        super().__init__(scale)
+        if gradient not in _GRADIENTS:
+            raise ValueError(
+                f'gradient must be one of {_GRADIENTS}, got {gradient!r}'
+            )
+        if easy_margin and gradient != 'exact':
+            raise ValueError(
+                "easy_margin=True needs gradient='exact', got "
+                f'gradient={gradient!r}'
+            )
+        self.margin = margin
+        self.easy_margin = easy_margin
+        self.gradient = gradient
+
+    def target(self, cosine: Tensor, norm: Tensor) -> Tensor:
+        return arcface(
+            cosine,
+            self.margin,
+            self.easy_margin,
+            straight_through=self.gradient == 'straight_through',
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f'{super().extra_repr()}, margin={self.margin}, '
+            f'easy_margin={self.easy_margin}, gradient={self.gradient!r}'
+        )

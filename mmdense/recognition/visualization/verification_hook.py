@@ -1,0 +1,71 @@
+"""Writes the pictures of a verification after it has run."""
+
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmdense.recognition.evaluation.verification_metric import (
+    VerificationMetric,
+)
+from mmdense.registry import HOOKS
+
+from .verification_plots import plot_pairs, plot_roc, plot_scores
+
+
+@HOOKS.register_module()
+class VerificationVisualizationHook(Hook):
+    """ROC, score histogram and hardest pairs of `VerificationMetric`.
+
+    After each validation or test, overwrites `roc.png`, `scores.png`,
+    `hardest_genuine.png` and `hardest_impostor.png` in
+    `<work_dir>/<out_dir>`. Needs a data set whose samples have `inputs`.
+
+    Args:
+        out_dir: Folder below the work dir.
+    """
+
+    def __init__(self, out_dir: str = 'verification') -> None:
+        self.out_dir = out_dir
+
+    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
+        """Draw the validation."""
+        self._draw(runner, runner.val_loop)
+
+    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
+        """Draw the test."""
+        self._draw(runner, runner.test_loop)
+
+    def _draw(self, runner: Runner, loop) -> None:
+        if not is_main_process():
+            return
+        folder = Path(runner.work_dir) / self.out_dir
+        for metric in loop.evaluator.metrics:
+            if not isinstance(metric, VerificationMetric):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            details, dataset = metric.details, loop.dataloader.dataset
+            plot_roc(details['fars'], details['tars'], folder / 'roc.png')
+            plot_scores(
+                details['scores'], details['issame'], folder / 'scores.png'
+            )
+            for kind in ('genuine', 'impostor'):
+                numbers = details[f'hardest_{kind}']
+                pairs = np.asarray(dataset.metainfo['pairs'])[numbers]
+                plot_pairs(
+                    [(_image(dataset, i), _image(dataset, j))
+                     for i, j in pairs.tolist()],
+                    [f'cosine {details["scores"][n]:.2f}' for n in numbers],
+                    folder / f'hardest_{kind}.png',
+                    f'{kind} pairs judged worst',
+                )  # fmt: skip
+
+
+def _image(dataset, index: int) -> np.ndarray:
+    """The (H, W, 3) or (H, W) picture of a sample, as the network gets it."""
+    image = dataset[index]['inputs'].numpy().transpose(1, 2, 0)
+    if image.shape[2] == 1:
+        return image[:, :, 0]
+    return image[:, :, ::-1]  # the pipelines of the hosts deliver BGR
