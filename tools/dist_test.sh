@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Test with one process per GPU (or per CPU worker, with gloo) on this
+# machine; on several machines, run it once on each.
+
+if [ $# -lt 3 ]; then
+    echo "Usage: bash $0 CONFIG CHECKPOINT GPUS [options of test.py]" >&2
+    echo "Environment: NNODES NODE_RANK MASTER_ADDR PORT" >&2
+    exit 2
+fi
+
+CONFIG=$1
+CHECKPOINT=$2
+GPUS=$3
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+PYTHONPATH="$(dirname "$TOOLS")${PYTHONPATH:+:$PYTHONPATH}" \
+exec python -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$GPUS" \
+    "$TOOLS/test.py" \
+    "$CONFIG" \
+    "$CHECKPOINT" \
+    --launcher pytorch \
+    "${@:4}"
