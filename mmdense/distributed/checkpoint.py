@@ -35,7 +35,9 @@ def row_slots(state: dict, table: ShardedTable) -> dict[str, Tensor]:
     return {
         name: value
         for name, value in state.items()
-        if isinstance(value, Tensor) and value.shape == table.weight.shape
+        if isinstance(value, Tensor)
+        and value.ndim > 0
+        and len(value) == len(table.weight)
     }
 
 
@@ -164,8 +166,10 @@ def read_rows(
         start, stop = shard_range(
             table.num_rows, other, manifest['world_size']
         )
-        lower, upper = max(start, table.start), min(stop, table.stop)
-        if lower >= upper:
+        lower = min(max(start, table.start), stop)
+        upper = max(min(stop, table.stop), lower)
+        # Of the first file all ranks read, if only no rows: their shape.
+        if lower == upper and other > 0:
             continue
         path = folder / _file_name(other, manifest['world_size'])
         if not path.is_file():
@@ -178,10 +182,7 @@ def read_rows(
             for slot, found in parts.items():
                 rows = file.get_slice(f'{name}.{slot}')
                 found.append(rows[lower - start : upper - start])
-    return {
-        slot: torch.cat(found) if found else torch.empty_like(table.weight)
-        for slot, found in parts.items()
-    }
+    return {slot: torch.cat(found) for slot, found in parts.items()}
 
 
 @HOOKS.register_module()
@@ -210,6 +211,9 @@ class ShardedCheckpointHook(CheckpointHook):
         tables = _tables(runner)
         if tables:
             name = Path(self.filename_tmpl.format(step)).stem + '.shards'
+            flush = getattr(runner.optim_wrapper.optimizer, 'flush', None)
+            if flush is not None:
+                flush()
             states = _optimizer_states(runner, tables)
             slots = {
                 key: row_slots(states[key], table)

@@ -1,6 +1,7 @@
 """Which rows of a (C, d) table are mine, and the module that holds them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +59,12 @@ def seeded_generator(*key: int) -> torch.Generator:
 
 
 def draw_rows(
-    start: int, stop: int, dim: int, std: float, seed: int
+    start: int,
+    stop: int,
+    dim: int,
+    std: float,
+    seed: int,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Rows `[start, stop)` of a normal table that only `seed` determines.
 
@@ -69,11 +75,12 @@ def draw_rows(
         std: Standard deviation of each entry; the mean is 0.
         seed: The table. Equal seeds give equal rows, however the table is
             split over ranks.
+        out: (stop - start, dim) tensor to write to, on any device.
 
     Returns:
-        float32 tensor of shape (stop - start, dim), on the CPU.
+        `out`, or a float32 tensor of its shape on the CPU.
     """
-    rows = torch.empty(stop - start, dim)
+    rows = torch.empty(stop - start, dim) if out is None else out
     for block in range(start // _INIT_BLOCK, -(-stop // _INIT_BLOCK)):
         first = block * _INIT_BLOCK
         drawn = torch.randn(
@@ -81,10 +88,10 @@ def draw_rows(
         )
         lower = max(start, first)
         upper = min(stop, first + _INIT_BLOCK)
-        rows[lower - start : upper - start] = drawn[
-            lower - first : upper - first
-        ]
-    return rows.mul_(std)
+        rows[lower - start : upper - start] = (
+            drawn[lower - first : upper - first] * std
+        )
+    return rows
 
 
 class ShardedTable(nn.Module):
@@ -127,19 +134,39 @@ class ShardedTable(nn.Module):
         self.rank = rank()
         self.start, self.stop = shard_range(num_rows, self.rank, world_size())
         self.weight = nn.Parameter(torch.empty(self.stop - self.start, dim))
+        # Read by optimizers: attributes of the parameter, as they know no
+        # modules.
+        self.weight.sparse_table = sparse
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the initial rows, the same for any number of ranks."""
-        self.weight.copy_(
-            draw_rows(self.start, self.stop, self.dim, self.std, self.seed)
+        draw_rows(
+            self.start,
+            self.stop,
+            self.dim,
+            self.std,
+            self.seed,
+            out=self.weight,
         )
 
-    def _save_to_state_dict(self, *args, **kwargs) -> None:
+    def refresh(self, rows: Tensor | None = None) -> None:
+        """Bring rows up to date before they are read.
+
+        Only an optimizer that updates lazily has anything to do.
+
+        Args:
+            rows: (m,) row numbers, or None for all.
+        """
+        refresh_rows = getattr(self.weight, 'refresh_rows', None)
+        if refresh_rows is not None:
+            refresh_rows(rows)
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Save nothing; see the class."""
 
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Expect nothing; see the class."""
 
     def extra_repr(self) -> str:

@@ -5,8 +5,8 @@ data_file = None
 
 data_preprocessor = dict(
     type='mmpretrain.ClsDataPreprocessor',
-    mean=[127.5],
-    std=[127.5],
+    mean=[127.5, 127.5, 127.5],
+    std=[127.5, 127.5, 127.5],
     to_rgb=False)
 
 train_pipeline = [

@@ -1,10 +1,9 @@
-# A ResNet-18 of half width for 48 x 48 images of one channel.
+# A ResNet-18 of half width for 48 x 48 images.
 model = dict(
     type='mmpretrain.ImageClassifier',
     backbone=dict(
         type='mmpretrain.ResNet',
         depth=18,
-        in_channels=1,
         stem_channels=32,
         base_channels=32),
     neck=dict(

@@ -1,116 +1,16 @@
-"""Optimizers and their construction for models with sharded tables."""
+"""Construction of optimizer wrappers for models with sharded tables."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import Tensor, nn
 
-from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
-from .collectives import all_reduce_max, all_reduce_sum
-from .sharding import named_sharded_tables
+from mmdense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# Rows updated at a time: few enough for the temporaries to stay small.
-_ROWS_PER_CHUNK = 8192
-
-
-@OPTIMIZERS.register_module()
-class RowSparseSGD(torch.optim.SGD):
-    r"""SGD that updates exactly the rows a sparse gradient names.
-
-    For a parameter with a sparse COO gradient, weight decay, momentum and
-    update apply to the rows of its indices only; the others, and their
-    momentum, stay as they are. So An et al. ("Partial FC", 2020) describe
-    it. For each such row:
-
-    .. math::
-        g &\leftarrow g + \lambda w \\
-        v &\leftarrow \mu v + g \\
-        w &\leftarrow w - \eta\,v \quad\text{(Nesterov: } g + \mu v
-        \text{ in place of } v\text{)}
-
-    Parameters with dense gradients are left to `torch.optim.SGD`.
-
-    Args:
-        params: Parameters or groups of them.
-        lr: Learning rate :math:`\eta`.
-        momentum: :math:`\mu`.
-        weight_decay: :math:`\lambda`.
-        nesterov: Whether to use Nesterov's momentum.
-    """
-
-    row_sparse = True
-
-    def __init__(
-        self,
-        params: Iterable,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-        )
-
-    @torch.no_grad()
-    def step(self, closure: Callable | None = None):
-        """Update all parameters once.
-
-        Args:
-            closure: Re-evaluates the model and returns the loss.
-
-        Returns:
-            What `closure` returned, or None.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        set_aside = []
-        for group in self.param_groups:
-            for param in group['params']:
-                if param.grad is not None and param.grad.is_sparse:
-                    self._update_rows(param, param.grad.coalesce(), group)
-                    set_aside.append((param, param.grad))
-                    param.grad = None
-        super().step()
-        for param, grad in set_aside:
-            param.grad = grad
-        return loss
-
-    def _update_rows(
-        self, param: nn.Parameter, grad: Tensor, group: dict
-    ) -> None:
-        momentum = group['momentum']
-        buffer = None
-        if momentum:
-            state = self.state[param]
-            if state.get('momentum_buffer') is None:
-                state['momentum_buffer'] = torch.zeros_like(param)
-            buffer = state['momentum_buffer']
-        parts = zip(
-            grad.indices()[0].split(_ROWS_PER_CHUNK),
-            grad.values().split(_ROWS_PER_CHUNK),
-            strict=True,
-        )
-        for rows, change in parts:
-            weight = param[rows]
-            if group['weight_decay']:
-                change = change + group['weight_decay'] * weight
-            if buffer is not None:
-                velocity = buffer[rows].mul_(momentum).add_(change)
-                buffer[rows] = velocity
-                if group['nesterov']:
-                    change = change + momentum * velocity
-                else:
-                    change = velocity
-            param[rows] = weight.sub_(change, alpha=group['lr'])
+from ..collectives import all_reduce_max, all_reduce_sum
+from ..sharding import named_sharded_tables
 
 
 def _entries(param: nn.Parameter) -> Tensor:
@@ -248,14 +148,17 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             self.optim_wrapper_cfg.setdefault('use_fsdp', True)
         wrapper = super().__call__(model)
 
-        sparse = [name for name, table in tables.items() if table.sparse]
         optimizer = wrapper.optimizer
+        sparse = [name for name, table in tables.items() if table.sparse]
         if sparse and not getattr(optimizer, 'row_sparse', False):
             raise ValueError(
                 f'{sparse[0]} has sparse gradients (sample_rate < 1), which '
                 f'{type(optimizer).__name__} does not take row by row; use '
-                "optimizer=dict(type='mmdense.RowSparseSGD', ...)"
+                "optimizer=dict(type='mmdense.RowSparseSGD', ...) or "
+                "'mmdense.RowSparseAdamW'"
             )
+        if getattr(optimizer, 'fused', False):
+            self._check_fused(wrapper, clip_grad is not None and include)
         if clip_grad is not None and tables:
             clip = _ShardedClip(
                 [table.weight for table in tables.values()], include
@@ -263,3 +166,19 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             by_value = wrapper.clip_func is torch.nn.utils.clip_grad_value_
             wrapper.clip_func = clip.by_value if by_value else clip.by_norm
         return wrapper
+
+    @staticmethod
+    def _check_fused(wrapper: OptimWrapper, clips_shards: bool) -> None:
+        reason = None
+        if clips_shards:
+            reason = 'clip_grad needs them; set include_shards=False'
+        elif wrapper._accumulative_counts > 1:
+            reason = 'accumulative_counts > 1 adds them up'
+        elif hasattr(wrapper, 'loss_scaler'):
+            reason = 'the loss scaler would have to divide them'
+        if reason:
+            raise ValueError(
+                'fused=True updates the centers inside the backward pass, '
+                f'where no gradients are left over, but {reason}; or set '
+                'fused=False'
+            )

@@ -30,11 +30,25 @@ def cosface(cosine: Tensor, margin: float) -> Tensor:
     return cosine - margin
 
 
+def cosine_of_sum(cosine: Tensor, margin: float | Tensor) -> Tensor:
+    r""":math:`\cos(\theta + m)` from :math:`\cos\theta`.
+
+    Args:
+        cosine: Cosines. They are clamped to 1e-7 from +-1, where the
+            gradient is infinite.
+        margin: m in radians, a number or a tensor of the same shape.
+
+    Returns:
+        Tensor of the shape of `cosine`.
+    """
+    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
+    cosine = cosine.clamp(-1 + _EPS, 1 - _EPS)
+    sine = (1 - cosine.square()).sqrt()
+    return cosine * margin.cos() - sine * margin.sin()
+
+
 def arcface(
-    cosine: Tensor,
-    margin: float,
-    easy_margin: bool = False,
-    straight_through: bool = False,
+    cosine: Tensor, margin: float | Tensor, easy_margin: bool = False
 ) -> Tensor:
     r"""Additive angular margin, :math:`\cos(\theta + m)`.
 
@@ -44,28 +58,59 @@ def arcface(
     :math:`\cos\theta - m \sin m`, as in the authors' first implementation.
 
     Args:
-        cosine: Cosines of the target classes. They are clamped to
-            1e-7 from +-1, where the gradient is infinite.
-        margin: m in radians.
+        cosine: Cosines of the target classes.
+        margin: m in radians, a number or one for each target.
         easy_margin: Apply the margin only where :math:`\cos\theta > 0`, and
             leave the cosine as it is elsewhere.
-        straight_through: Give the values of :math:`\cos(\theta + m)`
-            everywhere, without continuation, and the gradient of
-            :math:`\cos\theta`. This is what insightface's arcface_torch
-            has computed since December 2022.
 
     Returns:
         Tensor of the shape of `cosine`.
     """
-    clamped = cosine.clamp(-1 + _EPS, 1 - _EPS)
-    sine = (1 - clamped.square()).sqrt()
-    shifted = clamped * math.cos(margin) - sine * math.sin(margin)
-    if straight_through:
-        return cosine + (shifted - cosine).detach()
+    shifted = cosine_of_sum(cosine, margin)
     if easy_margin:
-        return torch.where(clamped > 0, shifted, cosine)
+        return torch.where(cosine > 0, shifted, cosine)
+    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
     return torch.where(
-        clamped > math.cos(math.pi - margin),
+        cosine > (math.pi - margin).cos(),
         shifted,
-        clamped - margin * math.sin(margin),
+        cosine - margin * margin.sin(),
     )
+
+
+def straight_through(value: Tensor, cosine: Tensor) -> Tensor:
+    """The values of `value` with the gradient of `cosine`.
+
+    This is the gradient that insightface's arcface_torch has computed since
+    December 2022, as it applies the margin without recording it.
+
+    Args:
+        value: What stands in the softmax.
+        cosine: Tensor of the same shape.
+    """
+    return cosine + (value - cosine).detach()
+
+
+def combined_margin(
+    cosine: Tensor, m1: float = 1.0, m2: float = 0.0, m3: float = 0.0
+) -> Tensor:
+    r"""All three margins, :math:`\cos(m_1 \theta + m_2) - m_3`.
+
+    Deng et al., "ArcFace", CVPR 2019, equation 4. With m2 = m3 = 0 this is
+    the multiplicative margin of SphereFace (Liu et al., CVPR 2017). The
+    formula holds as it stands, also beyond :math:`\pi`.
+
+    Args:
+        cosine: Cosines of the target classes, clamped to 1e-7 from +-1.
+        m1: Factor of the angle.
+        m2: Added to the angle, in radians.
+        m3: Subtracted from the cosine.
+
+    Returns:
+        Tensor of the shape of `cosine`.
+    """
+    if m1 == 1:
+        if m2 == 0:
+            return cosine - m3
+        return cosine_of_sum(cosine, m2) - m3
+    angle = cosine.clamp(-1 + _EPS, 1 - _EPS).acos()
+    return (m1 * angle + m2).cos() - m3

@@ -40,6 +40,39 @@ def cycle_slice(
     return cycle, start, min(start + num_sampled, num_classes)
 
 
+def draw_independent(
+    num_classes: int, num_sampled: int, seed: int, step: int, rank: int
+) -> Tensor:
+    """A fresh uniform draw without replacement, in O(num_sampled).
+
+    Draws with replacement until enough are distinct, and drops the surplus
+    at random: all sets of that size are equally likely.
+
+    Args:
+        num_classes: Classes of the shard, n.
+        num_sampled: How many to draw, at most n.
+        seed: Seed of the run.
+        step: Number of the step.
+        rank: The rank; other ranks draw others.
+
+    Returns:
+        int64 tensor of shape (num_sampled,) in random order, on the CPU.
+    """
+    generator = seeded_generator(seed, step, rank)
+    if 2 * num_sampled >= num_classes:
+        # Collisions would be frequent, and O(n) is O(num_sampled) here.
+        order = torch.randperm(num_classes, generator=generator)
+        return order[:num_sampled]
+    drawn = torch.empty(0, dtype=torch.int64)
+    while len(drawn) < num_sampled:
+        more = torch.randint(
+            num_classes, (num_sampled + 16,), generator=generator
+        )
+        drawn = torch.cat([drawn, more]).unique()
+    order = torch.randperm(len(drawn), generator=generator)
+    return drawn[order[:num_sampled]]
+
+
 def sample_classes(
     positives: Tensor, candidates: Tensor, num_sampled: int
 ) -> Tensor:

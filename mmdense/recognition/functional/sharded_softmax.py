@@ -7,30 +7,25 @@ embeddings, and once, in the backward pass, for the gradient of the centers.
 """
 
 import math
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmdense.distributed.collectives import all_reduce_max, all_reduce_sum
+
+from .softmax_chunks import (
+    Chunk,
+    ClassChunks,
+    Margin,
+    normalized_rows,
+    put_targets,
+)
 
 # exp(+-64) and sums of 1e10 such terms are inside float32's range, so up to
 # this bound on the logits the softmax needs no maximum.
 _MAX_SAFE_LOGIT = 64.0
-_TINY_NORM = 1e-12
-
-
-class Margin(Protocol):
-    """What the softmax asks of a margin loss.
-
-    Attributes:
-        scale: s, the factor of all logits.
-    """
-
-    scale: float
-
-    def target(self, cosine: Tensor, norm: Tensor) -> Tensor:
-        """The target's entry, (B,), from its cosine and the norm, (B,)."""
 
 
 def margin_softmax_loss(
@@ -40,17 +35,21 @@ def margin_softmax_loss(
     labels: Tensor,
     margin: Margin,
     index: Tensor | None = None,
+    filter_threshold: float | None = None,
     chunk_size: int | None = None,
+    cache_bytes: int = 64 * 2**20,
 ) -> tuple[Tensor, Tensor]:
     r"""Margin softmax cross-entropy of a global batch, on a shard of classes.
 
     .. math::
         L = -\frac{1}{B} \sum_i \log \frac{e^{s\,t_i}}
-            {e^{s\,t_i} + \sum_{j \ne y_i} e^{s \cos\theta_{ij}}}
+            {e^{s\,t_i} + \sum_{j \ne y_i} e^{s\,n_{ij}}}
 
-    where :math:`t_i` is the margin's target entry and the sum runs over the
-    sampled classes of all ranks. One all-reduce of 2 B floats is all the
-    communication (two where s > 64).
+    where :math:`t_i` is the margin's target entry, :math:`n_{ij}` the entry
+    of a negative, most often :math:`\cos\theta_{ij}`, and the sum runs over
+    the sampled classes of all ranks. One all-reduce of 2 B floats is all the
+    communication; one more of B floats where the margin changes negatives,
+    and where logits may exceed 64.
 
     The gradients are those of L itself. That of `unit` and `norm` is this
     rank's share, to be summed over ranks, which
@@ -59,14 +58,22 @@ def margin_softmax_loss(
     Args:
         unit: (B, d) embeddings of the global batch, of length 1.
         norm: (B,) their norms before, as some margins depend on them.
-        weight: (n, d) centers of this rank, of any length.
-        labels: (B,) int64, the row of the target among the sampled rows of
-            this rank, -1 where another rank owns the class.
+        weight: (n, K * d) centers of this rank, of any length, K a class;
+            a class is as near as the nearest of its centers. If it has an
+            attribute `update_rows`, that is called with the classes and the
+            gradient of each chunk, and no gradient is returned.
+        labels: (B,) int64, the place of the target among the sampled
+            classes of this rank, -1 where another rank owns the class.
         margin: The margin.
-        index: (m,) int64, sorted and distinct: the sampled rows of `weight`.
-            The gradient of `weight` is then a sparse COO tensor of these
-            rows. None takes all rows, with a dense gradient.
+        index: (m,) int64, sorted and distinct: the sampled classes. The
+            gradient of `weight` is then a sparse COO tensor of these rows.
+            None takes all classes, with a dense gradient.
+        filter_threshold: Negatives with a cosine above this count as
+            cosine 0 and take no gradient (the inter-class filter of An et
+            al., CVPR 2022, against classes that are one identity).
         chunk_size: Classes per chunk. None chooses by device.
+        cache_bytes: Exponentials of the first pass that are kept for the
+            second; those beyond are computed again.
 
     Returns:
         L, a scalar, the same on all ranks, and the (B,) cosines of the
@@ -76,51 +83,30 @@ def margin_softmax_loss(
         # Measured on CPUs: the chunk stays in the cache. On GPUs fewer
         # kernel launches matter more.
         chunk_size = 1024 if unit.device.type == 'cpu' else 32768
-    return _MarginSoftmax.apply(
-        unit, norm, weight, labels, margin, index, chunk_size
-    )
+    options = (margin, index, filter_threshold, chunk_size, cache_bytes)
+    return _MarginSoftmax.apply(unit, norm, weight, labels, options)
 
 
-def _normalized_rows(
-    weight: Tensor, index: Tensor | None, start: int, stop: int
-) -> tuple[Tensor, Tensor]:
-    """Unit rows (c, d) and reciprocal norms (c, 1) of a chunk."""
-    rows = weight[start:stop]
-    if index is not None:
-        rows = weight[index[start:stop]]
-    scale = rows.norm(dim=1, keepdim=True).clamp_min(_TINY_NORM).reciprocal()
-    return rows * scale, scale
+def _target_cosines(chunks: ClassChunks) -> tuple[Tensor, Tensor]:
+    """Cosines (B,) and nearest centers (B, d) of the targets.
 
-
-def _logits_without_targets(
-    unit: Tensor, rows: Tensor, scale: float, labels: Tensor, start: int
-) -> Tensor:
-    """(B, c) logits of a chunk, -inf in the columns of the targets."""
-    logits = unit @ rows.T
-    logits *= scale
-    return _put_targets(logits, labels, start, -math.inf)
-
-
-def _put_targets(
-    chunk: Tensor, labels: Tensor, start: int, values: Tensor | float
-) -> Tensor:
-    """Overwrite the target entries of a (B, c) chunk, in place.
-
-    A gather and a scatter over one column a row: unlike indexing by the rows
-    whose target is in the chunk, that needs no synchronisation on a GPU.
+    Both are 0 where another rank owns the class.
     """
-    columns = labels - start
-    inside = (columns >= 0) & (columns < chunk.shape[1])
-    columns = columns.clamp(0, chunk.shape[1] - 1)[:, None]
-    kept = chunk.gather(1, columns).squeeze(1)
-    if not isinstance(values, Tensor):
-        values = torch.full_like(kept, values)
-    return chunk.scatter_(
-        1, columns, torch.where(inside, values, kept)[:, None]
-    )
+    unit, labels = chunks.unit, chunks.labels
+    owned = labels >= 0
+    if chunks.num_classes == 0:
+        return unit.new_zeros(len(unit)), torch.zeros_like(unit)
+    classes = labels.clamp_min(0)
+    if chunks.index is not None:
+        classes = chunks.index[classes]
+    rows, _ = normalized_rows(chunks.weight, classes, unit.shape[1])
+    rows = rows.unflatten(0, (len(unit), -1))
+    cosine, winner = (unit[:, None] * rows).sum(dim=2).max(dim=1)
+    rows = rows[torch.arange(len(unit), device=unit.device), winner]
+    return cosine * owned, rows * owned[:, None]
 
 
-def _target_and_slopes(
+def _target_entries(
     margin: Margin, cosine: Tensor, norm: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The margin's targets (B,) and their slopes by cosine and norm."""
@@ -139,133 +125,168 @@ def _target_and_slopes(
     )
 
 
+class _NegativeSums:
+    """Sums over negatives, S = sum exp(z_j - M) and of exp(z_j - M) w_j.
+
+    M is 0 where logits cannot overflow, and their maximum otherwise.
+    """
+
+    def __init__(self, chunks: ClassChunks, cache_bytes: int) -> None:
+        unit, margin = chunks.unit, chunks.margin
+        online = margin.scale * margin.max_negative > _MAX_SAFE_LOGIT
+        self.shift = unit.new_full((len(unit),), -math.inf if online else 0)
+        self.sums = torch.zeros_like(self.shift)
+        self.pull = torch.zeros_like(unit)
+        self.cache: dict[int, tuple[Chunk, Tensor]] = {}
+        # What is relative to a maximum that still rises cannot be kept.
+        budget = 0 if online else cache_bytes
+        for start in chunks.starts():
+            rows, _ = chunks.rows(start)
+            chunk = chunks.chunk(start, rows)
+            if online:
+                self._raise_shift(chunk.logits)
+            weights = chunk.logits.exp_()
+            self.sums += weights.sum(dim=1)
+            if chunk.slope is not None:
+                weights *= chunk.slope
+            self.pull.addmm_(
+                chunk.spread(weights, chunks.num_subcenters), rows
+            )
+            size = weights.numel() * weights.element_size()
+            if size <= budget:
+                budget -= size
+                chunk.slope = None
+                self.cache[start] = chunk, weights
+        if online:
+            self._agree_on_shift()
+
+    def _raise_shift(self, logits: Tensor) -> None:
+        higher = torch.maximum(self.shift, logits.amax(dim=1))
+        # -inf - -inf is NaN: rows that saw nothing but their target so far.
+        self._scale((self.shift - higher).exp().nan_to_num_(nan=1.0))
+        self.shift = higher
+        logits -= higher.nan_to_num(neginf=0.0)[:, None]
+
+    def _agree_on_shift(self) -> None:
+        common = all_reduce_max(self.shift.clone())
+        common.nan_to_num_(neginf=0.0)
+        self._scale((self.shift - common).exp())
+        self.shift = common
+
+    def _scale(self, factor: Tensor) -> None:
+        self.sums *= factor
+        self.pull *= factor[:, None]
+
+
 class _MarginSoftmax(torch.autograd.Function):
     """See :func:`margin_softmax_loss`.
 
-    With z the logits, M the shift (0, or the maximum of the negatives where
-    s > 64), S = sum of exp(z_j - M) over negatives and Z = S + exp(z_y - M):
-    loss = log(Z) - (z_y - M) = softplus(log S - (z_y - M)),
-    dloss/dz_j = exp(z_j - M) / Z and dloss/dz_y = -S / Z. None of these
-    subtracts numbers that are nearly equal.
+    With z the logits, M the shift, S the sum over negatives and
+    Z = S + exp(z_y - M): loss = log(Z) - (z_y - M) =
+    softplus(log S - (z_y - M)), dloss/dz_j = exp(z_j - M) / Z and
+    dloss/dz_y = -S / Z. None of these subtracts numbers that are nearly
+    equal.
     """
 
     @staticmethod
-    def forward(ctx, unit, norm, weight, labels, margin, index, chunk_size):
+    def forward(
+        ctx: Any,
+        unit: Tensor,
+        norm: Tensor,
+        weight: Tensor,
+        labels: Tensor,
+        options: tuple,
+    ) -> tuple[Tensor, Tensor]:
+        margin, index, filter_threshold, chunk_size, cache_bytes = options
         scale = float(margin.scale)
-        num_classes = len(weight) if index is None else len(index)
-        owned = labels >= 0
+        chunks = ClassChunks(
+            unit, weight, index, labels, margin, None, filter_threshold,
+            chunk_size,
+        )  # fmt: skip
+        cosine, targets = _target_cosines(chunks)
+        if margin.changes_negatives:
+            cosine = all_reduce_sum(cosine)
+            margin.update(cosine, norm)
+            chunks.target_cosine = cosine
+            negatives = _NegativeSums(chunks, cache_bytes)
+            sums = all_reduce_sum(negatives.sums)
+        else:
+            negatives = _NegativeSums(chunks, cache_bytes)
+            both = torch.stack([negatives.sums, cosine])
+            sums, cosine = all_reduce_sum(both)
+            margin.update(cosine, norm)
 
-        targets = torch.zeros_like(unit)  # the targets' rows, where owned
-        if num_classes > 0:
-            target_rows = labels.clamp_min(0)
-            if index is not None:
-                target_rows = index[target_rows]
-            targets, _ = _normalized_rows(weight, target_rows, 0, len(unit))
-            targets *= owned[:, None]
-        cosine = (unit * targets).sum(dim=1)
-
-        shift = unit.new_zeros(len(unit))
-        online = scale > _MAX_SAFE_LOGIT
-        if online:
-            shift.fill_(-math.inf)
-        sums = torch.zeros_like(shift)
-        pull = torch.zeros_like(unit)  # sum of exp(z_j - M) times row j
-        for start in range(0, num_classes, chunk_size):
-            rows, _ = _normalized_rows(
-                weight, index, start, min(start + chunk_size, num_classes)
-            )
-            logits = _logits_without_targets(unit, rows, scale, labels, start)
-            if online:
-                higher = torch.maximum(shift, logits.amax(dim=1))
-                # -inf - -inf is NaN: rows that saw targets only so far.
-                fade = (shift - higher).exp().nan_to_num_(nan=1.0)
-                sums *= fade
-                pull *= fade[:, None]
-                shift = higher
-                logits -= shift.nan_to_num(neginf=0.0)[:, None]
-            exps = logits.exp_()
-            sums += exps.sum(dim=1)
-            pull.addmm_(exps, rows)
-
-        if online:
-            common = all_reduce_max(shift.clone())
-            common.nan_to_num_(neginf=0.0)
-            fade = (shift - common).exp()
-            sums *= fade
-            pull *= fade[:, None]
-            shift = common
-        sums, cosine = all_reduce_sum(torch.stack([sums, cosine]))
-
-        target, by_cosine, by_norm = _target_and_slopes(margin, cosine, norm)
-        target = scale * target - shift
+        target, by_cosine, by_norm = _target_entries(margin, cosine, norm)
+        target = scale * target - negatives.shift
         # The default threshold of 20 would cost 2e-9.
         per_sample = torch.nn.functional.softplus(
             sums.log() - target, threshold=40
         )
-        normalizer = (sums + target.exp()).reciprocal()
+        # Without negatives Z may underflow, and 0 / 0 would be NaN.
+        tiny = torch.finfo(unit.dtype).tiny
+        normalizer = (sums + target.exp()).clamp_min_(tiny).reciprocal_()
 
-        slope = -sums * normalizer * owned
-        grad_unit = pull * normalizer[:, None]
+        slope = -sums * normalizer * (labels >= 0)
+        grad_unit = negatives.pull * normalizer[:, None]
         grad_unit += (slope * by_cosine)[:, None] * targets
         factor = scale / len(unit)
         ctx.save_for_backward(
-            unit,
-            weight,
-            labels,
-            index,
-            shift,
-            normalizer * factor,
-            slope * by_cosine * factor,
             grad_unit * factor,
             slope * by_norm * factor,
+            slope * by_cosine * factor,
+            normalizer * factor,
+            negatives.shift,
         )
-        ctx.scale, ctx.chunk_size = scale, chunk_size
+        ctx.chunks, ctx.cache = chunks, negatives.cache
         ctx.mark_non_differentiable(cosine)
         return per_sample.mean(), cosine
 
     @staticmethod
-    def backward(ctx, grad_loss, _):
-        (
-            unit,
-            weight,
-            labels,
-            index,
-            shift,
-            normalizer,
-            target_slope,
-            grad_unit,
-            grad_norm,
-        ) = ctx.saved_tensors
-        num_classes = len(weight) if index is None else len(index)
-        values = weight.new_empty(num_classes, weight.shape[1])
-        for start in range(0, num_classes, ctx.chunk_size):
-            stop = min(start + ctx.chunk_size, num_classes)
-            rows, scale = _normalized_rows(weight, index, start, stop)
-            logits = _logits_without_targets(
-                unit, rows, ctx.scale, labels, start
-            )
-            weights = (logits - shift[:, None]).exp_()
-            weights *= normalizer[:, None]
-            _put_targets(weights, labels, start, target_slope)
-            grad = weights.T @ unit
+    @once_differentiable
+    def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple:
+        grad_unit, grad_norm, target_slope, normalizer, shift = (
+            ctx.saved_tensors
+        )
+        chunks: ClassChunks = ctx.chunks
+        weight = chunks.weight
+        update_rows = getattr(weight, 'update_rows', None)
+        values = weight.new_empty(
+            0 if update_rows else chunks.num_classes, weight.shape[1]
+        )
+        for start in chunks.starts():
+            rows, length = chunks.rows(start)
+            if start in ctx.cache:
+                chunk, weights = ctx.cache[start]
+                weights = weights * normalizer[:, None]
+            else:
+                chunk = chunks.chunk(start, rows)
+                weights = chunk.logits.sub_(shift[:, None]).exp_()
+                weights *= normalizer[:, None]
+                if chunk.slope is not None:
+                    weights *= chunk.slope
+            put_targets(weights, chunks.labels, start, target_slope)
+            grad = chunk.spread(weights, chunks.num_subcenters).T @ chunks.unit
             # Through the normalisation: what is left is at right angles to
-            # the row.
+            # the center.
             grad -= rows * (grad * rows).sum(dim=1, keepdim=True)
-            torch.mul(grad, scale * grad_loss, out=values[start:stop])
-        grad_weight = values
-        if index is not None:
+            grad *= length * grad_loss
+            grad = grad.view(-1, weight.shape[1])
+            if update_rows:
+                update_rows(chunks.classes(start), grad)
+            else:
+                values[start : start + chunks.size] = grad
+        grad_weight = None if update_rows else values
+        if chunks.index is not None and not update_rows:
             # The check would read back all indices; the switch for the
             # block, unlike the argument, does not warn once a process.
             with torch.sparse.check_sparse_tensor_invariants(enable=False):
                 grad_weight = torch.sparse_coo_tensor(
-                    index[None], values, weight.shape, is_coalesced=True
+                    chunks.index[None], values, weight.shape, is_coalesced=True
                 )
         return (
             grad_unit * grad_loss,
             grad_norm * grad_loss,
             grad_weight,
-            None,
-            None,
             None,
             None,
         )

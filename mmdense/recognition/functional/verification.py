@@ -139,6 +139,7 @@ def tar_at_far(scores: ArrayLike, issame: ArrayLike, far: float) -> float:
     impostor = np.sort(scores[~issame])[::-1]
     # The rounding guards against 0.001 * 3000 = 2.9999999999999996.
     allowed = int(np.floor(round(far * len(impostor), 9)))
+    allowed = min(allowed, len(impostor) - 1)  # it guards the upper end too
     return float(np.mean(scores[issame] > impostor[allowed]))
 
 

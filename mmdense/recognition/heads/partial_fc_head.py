@@ -11,11 +11,14 @@ from mmdense.distributed.sharding import ShardedTable
 from mmdense.recognition.functional.sampling import (
     cycle_order,
     cycle_slice,
+    draw_independent,
     sample_classes,
 )
 from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
 from mmdense.recognition.losses.margin_loss import MarginLoss
 from mmdense.registry import MODELS
+
+_SAMPLERS = ('cycle', 'independent')
 
 
 @MODELS.register_module()
@@ -32,12 +35,9 @@ class PartialFCHead(BaseModule):
     runs over the sampled centers of all ranks. The loss is the mean over the
     global batch. Without a process group, one process owns all centers.
 
-    Negatives are drawn by walking a shuffled order of the rank's classes,
-    one slice a step, reshuffled for each cycle: uniform without replacement
-    in a step, and every center is offered once a cycle. What is drawn is a
-    function of (seed, iteration, rank), so a resumed run draws what it would
-    have drawn. The iteration is that of mmengine's runner; in a loop of your
-    own it counts the calls, from :attr:`step` on.
+    What is drawn is a function of (seed, iteration, rank), so a resumed run
+    draws what it would have drawn. The iteration is that of mmengine's
+    runner; in a loop of your own it counts the calls, from :attr:`step` on.
 
     Use `mmdense.ShardedDistributedDataParallel` as model wrapper,
     `mmdense.ShardedOptimWrapperConstructor` to build the optimizer and
@@ -51,12 +51,20 @@ class PartialFCHead(BaseModule):
         loss: Config of a :class:`~mmdense.recognition.losses.MarginLoss`.
         sample_rate: Share of a rank's classes that take part in a step, in
             (0, 1], those of the batch included. 1 takes all.
+        sampler: How negatives are drawn, uniformly and without replacement
+            within a step either way. `'cycle'` walks a shuffled order of the
+            rank's classes, one slice a step, so that each center is offered
+            once a cycle; `'independent'` draws afresh each step.
+        filter_threshold: Negatives with a cosine above this take no part,
+            against classes that are really one identity (the inter-class
+            filter of Partial FC; 0.4 is the published value). None for off.
         seed: Seed of the initial centers and of the sampling.
         init_std: Standard deviation of the initial centers.
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        ValueError: `num_classes` < 1 or `sample_rate` outside (0, 1].
+        ValueError: `num_classes` < 1, `sample_rate` outside (0, 1],
+            `filter_threshold` outside [-1, 1] or an unknown `sampler`.
         TypeError: `loss` is not a margin loss.
     """
 
@@ -66,6 +74,8 @@ class PartialFCHead(BaseModule):
         in_channels: int,
         loss: dict,
         sample_rate: float = 1.0,
+        sampler: str = 'cycle',
+        filter_threshold: float | None = None,
         seed: int = 0,
         init_std: float = 0.01,
         init_cfg: dict | None = None,
@@ -80,17 +90,21 @@ class PartialFCHead(BaseModule):
                 f'sample_rate must be in (0, 1], got {sample_rate}; it is '
                 'the share of classes that take part in a step'
             )
+        if sampler not in _SAMPLERS:
+            raise ValueError(
+                f'sampler must be one of {_SAMPLERS}, got {sampler!r}'
+            )
+        if filter_threshold is not None and not -1 <= filter_threshold <= 1:
+            raise ValueError(
+                'filter_threshold must be a cosine in [-1, 1] or None, got '
+                f'{filter_threshold}'
+            )
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.sample_rate = sample_rate
+        self.sampler = sampler
+        self.filter_threshold = filter_threshold
         self.seed = seed
-        self.centers = ShardedTable(
-            num_classes,
-            in_channels,
-            std=init_std,
-            seed=seed,
-            sparse=sample_rate < 1,
-        )
         self.loss_module = MODELS.build(loss)
         if not isinstance(self.loss_module, MarginLoss):
             raise TypeError(
@@ -98,6 +112,15 @@ class PartialFCHead(BaseModule):
                 "dict(type='mmdense.CosFaceLoss'), got "
                 f'{type(self.loss_module).__name__}'
             )
+        # A row holds all centers of a class: they are sampled, updated and
+        # saved together.
+        self.centers = ShardedTable(
+            num_classes,
+            in_channels * self.loss_module.num_subcenters,
+            std=init_std,
+            seed=seed,
+            sparse=sample_rate < 1,
+        )
         self.step = 0
         self._order: tuple[int, Tensor] | None = None
 
@@ -146,12 +169,17 @@ class PartialFCHead(BaseModule):
             labels: (b,) int64 in [0, num_classes).
 
         Returns:
-            `loss`, the mean over the batch of all ranks; `target_cosine`,
-            the mean cosine to the own center; `embedding_norm`, the mean
-            norm. All are the same on all ranks.
+            `loss`, the mean over the batch of all ranks, and where the
+            margin has a regulariser `loss_regularizer`; `target_cosine`, the
+            mean cosine to the own center; `embedding_norm`, the mean norm.
+            These are the same on all ranks. Besides, of this rank,
+            `num_sampled` classes and the share of them that is in the
+            batch, `positive_share`.
 
         Raises:
-            ValueError: A label of any rank is out of range; on all ranks.
+            ValueError: A label of any rank is out of range, an embedding of
+                any rank is not finite, or all batches are empty; on all
+                ranks.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             weight = self.centers.weight
@@ -163,16 +191,38 @@ class PartialFCHead(BaseModule):
             unit, norm = gathered.split([self.in_channels, 1], dim=1)
             norm = norm.squeeze(1)
             labels = gather_batch(labels, sizes)
-            self._check_labels(labels)
+            self._check_batch(norm, labels)
             index, local = self._sample(labels)
+            self.centers.refresh(index)
             loss, cosine = margin_softmax_loss(
-                unit, norm, weight, local, self.loss_module, index
+                unit,
+                norm,
+                weight,
+                local,
+                self.loss_module,
+                index,
+                self.filter_threshold,
             )
-        return dict(
+            regularizer = self.loss_module.regularizer(norm)
+        num_sampled = len(weight if index is None else index)
+        num_positives = local[local >= 0].unique().numel()
+        results = dict(
             loss=loss,
             target_cosine=cosine.mean(),
             embedding_norm=norm.detach().mean(),
+            num_sampled=loss.new_tensor(num_sampled),
+            positive_share=loss.new_tensor(
+                num_positives / max(num_sampled, 1)
+            ),
         )
+        if regularizer is not None:
+            # All ranks compute it from all norms, whose gradients will be
+            # summed over ranks.
+            share = regularizer / len(sizes)
+            results['loss_regularizer'] = (
+                share + (regularizer - share).detach()
+            )
+        return results
 
     def predict(
         self,
@@ -197,9 +247,14 @@ class PartialFCHead(BaseModule):
             sample.set_field(embedding.detach(), 'embedding')
         return data_samples
 
-    def _check_labels(self, labels: Tensor) -> None:
-        # On the gathered labels, so that all ranks raise or none does.
+    def _check_batch(self, norm: Tensor, labels: Tensor) -> None:
+        # On what was gathered, so that all ranks raise or none does.
+        if len(labels) == 0:
+            raise ValueError('got a batch without images on all ranks')
         bad = (labels < 0) | (labels >= self.num_classes)
+        broken = ~norm.isfinite()
+        if not (bad | broken).any():
+            return
         if bad.any():
             raise ValueError(
                 f'got label {labels[bad][0].item()}, expected labels in '
@@ -207,6 +262,11 @@ class PartialFCHead(BaseModule):
                 f'{int(bad.sum())} of {len(labels)} labels of this batch are '
                 'outside'
             )
+        raise ValueError(
+            f'{int(broken.sum())} of {len(norm)} embeddings of this batch '
+            'are NaN or infinite; lower the learning rate, clip gradients or '
+            'look for broken images'
+        )
 
     def _sample(self, labels: Tensor) -> tuple[Tensor | None, Tensor]:
         """Sampled rows of this rank and the labels' places among them.
@@ -234,15 +294,19 @@ class PartialFCHead(BaseModule):
         return index, torch.where(owned, places, -1)
 
     def _candidates(self, num_local: int, num_sampled: int) -> Tensor:
+        """(num_sampled,) classes of this rank, for the current step."""
         hub = MessageHub.get_current_instance()
         # A hub outlives its runner; the stage tells that one is at work.
         if hub.runtime_info.get('loop_stage') == 'train':
             self.step = hub.get_info('iter')
-        cycle, start, stop = cycle_slice(num_local, num_sampled, self.step)
-        if self._order is None or self._order[0] != cycle:
-            order = cycle_order(
-                num_local, self.seed, cycle, self.centers.rank
-            ).to(self.centers.weight.device)
-            self._order = (cycle, order)
+        step, rank = self.step, self.centers.rank
         self.step += 1
+        if self.sampler == 'independent':
+            return draw_independent(
+                num_local, num_sampled, self.seed, step, rank
+            )
+        cycle, start, stop = cycle_slice(num_local, num_sampled, step)
+        if self._order is None or self._order[0] != cycle:
+            order = cycle_order(num_local, self.seed, cycle, rank)
+            self._order = cycle, order.to(self.centers.weight.device)
         return self._order[1][start:stop]

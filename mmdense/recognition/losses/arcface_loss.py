@@ -2,12 +2,29 @@
 
 from torch import Tensor
 
-from mmdense.recognition.functional.margins import arcface
+from mmdense.recognition.functional.margins import (
+    arcface,
+    cosine_of_sum,
+    straight_through,
+)
 from mmdense.registry import MODELS
 
 from .margin_loss import MarginLoss
 
 _GRADIENTS = ('exact', 'straight_through')
+
+
+def check_gradient(gradient: str) -> str:
+    """Refuse what is not the name of a gradient.
+
+    Raises:
+        ValueError: `gradient` is not one of those known.
+    """
+    if gradient not in _GRADIENTS:
+        raise ValueError(
+            f'gradient must be one of {_GRADIENTS}, got {gradient!r}'
+        )
+    return gradient
 
 
 @MODELS.register_module()
@@ -25,6 +42,8 @@ class ArcFaceLoss(MarginLoss):
         gradient: `'exact'`, or `'straight_through'` for what insightface's
             arcface_torch computes since December 2022: the gradient of the
             plain cosine, and no continuation.
+        num_subcenters: Centers a class; see
+            :class:`~mmdense.recognition.losses.SubCenterArcFaceLoss`.
 
     Raises:
         ValueError: `gradient` is neither, or is combined with
@@ -37,12 +56,10 @@ class ArcFaceLoss(MarginLoss):
         margin: float = 0.5,
         easy_margin: bool = False,
         gradient: str = 'exact',
+        num_subcenters: int = 1,
     ) -> None:
-        super().__init__(scale)
-        if gradient not in _GRADIENTS:
-            raise ValueError(
-                f'gradient must be one of {_GRADIENTS}, got {gradient!r}'
-            )
+        super().__init__(scale, num_subcenters)
+        check_gradient(gradient)
         if easy_margin and gradient != 'exact':
             raise ValueError(
                 "easy_margin=True needs gradient='exact', got "
@@ -53,12 +70,9 @@ class ArcFaceLoss(MarginLoss):
         self.gradient = gradient
 
     def target(self, cosine: Tensor, norm: Tensor) -> Tensor:
-        return arcface(
-            cosine,
-            self.margin,
-            self.easy_margin,
-            straight_through=self.gradient == 'straight_through',
-        )
+        if self.gradient == 'straight_through':
+            return straight_through(cosine_of_sum(cosine, self.margin), cosine)
+        return arcface(cosine, self.margin, self.easy_margin)
 
     def extra_repr(self) -> str:
         return (

@@ -1,0 +1,99 @@
+"""What row-sparse optimizers share."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+# Rows updated at a time: few enough for the temporaries to stay small.
+ROWS_PER_CHUNK = 8192
+
+
+class RowSparseMixin:
+    """Splits a step into dense parameters and rows.
+
+    To stand before a torch optimizer among the bases: parameters with dense
+    gradients are left to that, those with sparse ones go to
+    :meth:`_update_rows`, a chunk of rows at a time.
+    """
+
+    row_sparse = True
+    fused = False
+
+    def _enable_fused(self) -> None:
+        """Let the backward pass update the rows of sparse tables.
+
+        The loss calls `update_rows` of such a parameter with each chunk of
+        its gradient and leaves no gradient behind.
+        """
+        self.fused = True
+        for group in self.param_groups:
+            for param in group['params']:
+                if getattr(param, 'sparse_table', False):
+                    param.update_rows = self._updater(param, group)
+
+    def _updater(self, param: nn.Parameter, group: dict) -> Callable:
+        @torch.no_grad()
+        def update(rows: Tensor | slice, grad: Tensor) -> None:
+            if isinstance(rows, slice):
+                rows = torch.arange(
+                    rows.start,
+                    min(rows.stop, len(param)),
+                    device=param.device,
+                )
+            self._update_rows(param, rows, grad, group)
+
+        return update
+
+    @torch.no_grad()
+    def step(self, closure: Callable | None = None):
+        """Update all parameters once.
+
+        Args:
+            closure: Re-evaluates the model and returns the loss.
+
+        Returns:
+            What `closure` returned, or None.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        set_aside = []
+        for group in self.param_groups:
+            for param in group['params']:
+                if param.grad is not None and param.grad.is_sparse:
+                    self._update_sparse(param, param.grad.coalesce(), group)
+                    set_aside.append((param, param.grad))
+                    param.grad = None
+        super().step()
+        for param, grad in set_aside:
+            param.grad = grad
+        return loss
+
+    def _update_sparse(
+        self, param: nn.Parameter, grad: Tensor, group: dict
+    ) -> None:
+        self._begin_step(param, group)
+        parts = zip(
+            grad.indices()[0].split(ROWS_PER_CHUNK),
+            grad.values().split(ROWS_PER_CHUNK),
+            strict=True,
+        )
+        for rows, change in parts:
+            self._update_rows(param, rows, change, group)
+        self._end_step(param, grad.indices()[0], group)
+
+    def _begin_step(self, param: nn.Parameter, group: dict) -> None:
+        """Called once a step before the rows of `param`."""
+
+    def _end_step(
+        self, param: nn.Parameter, rows: Tensor, group: dict
+    ) -> None:
+        """Called once a step after the rows of `param`."""
+
+    def _update_rows(
+        self, param: nn.Parameter, rows: Tensor, grad: Tensor, group: dict
+    ) -> None:
+        """Update (m,) rows of `param` by their (m, ...) gradient."""
+        raise NotImplementedError
