@@ -4,7 +4,7 @@
 # and draws the curves. Further arguments go to tools/train.py.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-config=configs/partial_fc/partial-fc_resnet18-cosface_1xb128-8e_glyphs.py
+config=configs/partial_fc/partial-fc_resnet18-cosface_1xb128-6e_glyphs.py
 work_dir=work_dirs/quick_start
 
 python tools/train.py "$config" --work-dir "$work_dir" "$@"

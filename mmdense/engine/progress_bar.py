@@ -2,7 +2,7 @@
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,6 +13,9 @@ from rich.progress import (
 )
 
 from ..registry import HOOKS
+
+# Reading the loss waits for the GPU, so it is not done at each step.
+_NOTE_INTERVAL = 20
 
 
 @HOOKS.register_module()
@@ -27,6 +30,7 @@ class ProgressBarHook(Hook):
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._in_training = False
 
     def _start(self, title: str, total: int, done: int = 0) -> None:
         self._stop()
@@ -45,11 +49,11 @@ class ProgressBarHook(Hook):
         self._progress.add_task(title, total=total, completed=done, note='')
         self._progress.start()
 
-    def _advance(self, note: str = '') -> None:
+    def _advance(self, note: str | None = None) -> None:
         if self._progress is not None:
-            self._progress.update(
-                self._progress.task_ids[0], advance=1, note=note
-            )
+            fields = {} if note is None else dict(note=note)
+            task = self._progress.task_ids[0]
+            self._progress.update(task, advance=1, **fields)
 
     def _stop(self) -> None:
         if self._progress is not None:
@@ -57,21 +61,33 @@ class ProgressBarHook(Hook):
             self._progress = None
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Start a bar for the epoch."""
-        self._start(
-            f'epoch {runner.epoch + 1}/{runner.max_epochs}',
-            len(runner.train_dataloader),
-        )
+        """Start a bar for the epoch, or for all iterations."""
+        self._in_training = True
+        self._start_training(runner)
+
+    def _start_training(self, runner: Runner) -> None:
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            # For mmengine that is a single epoch, of unknown length.
+            self._start('training', runner.max_iters, runner.iter)
+        else:
+            self._start(
+                f'epoch {runner.epoch + 1}/{runner.max_epochs}',
+                len(runner.train_dataloader),
+            )
 
     def after_train_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
     ) -> None:
-        """Advance by one step, with the loss."""
-        loss = (outputs or {}).get('loss')
-        self._advance('' if loss is None else f'loss {float(loss):.3f}')
+        """Advance by one step, now and then with the loss."""
+        note = None
+        if self._progress is not None and batch_idx % _NOTE_INTERVAL == 0:
+            loss = (outputs or {}).get('loss')
+            note = '' if loss is None else f'loss {loss.item():.3f}'
+        self._advance(note)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Remove the bar."""
+        self._in_training = False
         self._stop()
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -85,8 +101,10 @@ class ProgressBarHook(Hook):
         self._advance()
 
     def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Remove the bar."""
+        """Remove the bar, and go on with that of a training in progress."""
         self._stop()
+        if self._in_training:
+            self._start_training(runner)
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Start a bar for the test."""

@@ -23,7 +23,6 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=1,
     persistent_workers=True,
-    collate_fn=dict(type='pseudo_collate'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmdense.GlyphIdentities',
@@ -35,7 +34,6 @@ val_dataloader = dict(
     batch_size=256,
     num_workers=1,
     persistent_workers=True,
-    collate_fn=dict(type='pseudo_collate'),
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmdense.GlyphIdentities',

@@ -27,12 +27,13 @@ class RowSparseMixin:
         its gradient and leaves no gradient behind.
         """
         self.fused = True
-        for group in self.param_groups:
+        for number, group in enumerate(self.param_groups):
             for param in group['params']:
                 if getattr(param, 'sparse_table', False):
-                    param.update_rows = self._updater(param, group)
+                    param.update_rows = self._updater(param, number)
 
-    def _updater(self, param: nn.Parameter, group: dict) -> Callable:
+    def _updater(self, param: nn.Parameter, number: int) -> Callable:
+        # By number, as loading a state replaces the groups themselves.
         @torch.no_grad()
         def update(rows: Tensor | slice, grad: Tensor) -> None:
             if isinstance(rows, slice):
@@ -41,6 +42,7 @@ class RowSparseMixin:
                     min(rows.stop, len(param)),
                     device=param.device,
                 )
+            group = self.param_groups[number]
             self._update_rows(param, rows, grad, group)
 
         return update

@@ -89,7 +89,7 @@ class VerificationMetric(BaseMetric):
                 f'metainfo of the data set, got {sorted(meta)}; '
                 "mmdense.GlyphIdentities has them with split='unseen'"
             )
-        pairs = np.asarray(meta['pairs'])
+        pairs = np.asarray(meta['pairs'], dtype=np.int64).reshape(-1, 2)
         issame = np.asarray(meta['issame'], dtype=bool)
         row_of = {index: row for row, (index, _) in enumerate(results)}
         missing = [i for i in np.unique(pairs).tolist() if i not in row_of]
@@ -105,7 +105,8 @@ class VerificationMetric(BaseMetric):
         left, right = (
             unit[[row_of[i] for i in column]] for column in pairs.T.tolist()
         )
-        scores = (left * right).sum(axis=1)
+        # Rounding must not take identical samples below distance 0.
+        scores = (left * right).sum(axis=1).clip(-1, 1)
 
         accuracy = verify_pairs(2 - 2 * scores, issame, meta['fold'])
         metrics = dict(

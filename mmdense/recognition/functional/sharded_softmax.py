@@ -84,7 +84,8 @@ def margin_softmax_loss(
         # kernel launches matter more.
         chunk_size = 1024 if unit.device.type == 'cpu' else 32768
     options = (margin, index, filter_threshold, chunk_size, cache_bytes)
-    return _MarginSoftmax.apply(unit, norm, weight, labels, options)
+    with torch.autocast(unit.device.type, enabled=False):
+        return _MarginSoftmax.apply(unit, norm, weight, labels, options)
 
 
 def _target_cosines(chunks: ClassChunks) -> tuple[Tensor, Tensor]:
@@ -244,49 +245,54 @@ class _MarginSoftmax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple:
-        grad_unit, grad_norm, target_slope, normalizer, shift = (
-            ctx.saved_tensors
-        )
-        chunks: ClassChunks = ctx.chunks
-        weight = chunks.weight
-        update_rows = getattr(weight, 'update_rows', None)
-        values = weight.new_empty(
-            0 if update_rows else chunks.num_classes, weight.shape[1]
-        )
-        for start in chunks.starts():
-            rows, length = chunks.rows(start)
-            if start in ctx.cache:
-                chunk, weights = ctx.cache[start]
-                weights = weights * normalizer[:, None]
-            else:
-                chunk = chunks.chunk(start, rows)
-                weights = chunk.logits.sub_(shift[:, None]).exp_()
-                weights *= normalizer[:, None]
-                if chunk.slope is not None:
-                    weights *= chunk.slope
-            put_targets(weights, chunks.labels, start, target_slope)
-            grad = chunk.spread(weights, chunks.num_subcenters).T @ chunks.unit
-            # Through the normalisation: what is left is at right angles to
-            # the center.
-            grad -= rows * (grad * rows).sum(dim=1, keepdim=True)
-            grad *= length * grad_loss
-            grad = grad.view(-1, weight.shape[1])
-            if update_rows:
-                update_rows(chunks.classes(start), grad)
-            else:
-                values[start : start + chunks.size] = grad
-        grad_weight = None if update_rows else values
-        if chunks.index is not None and not update_rows:
-            # The check would read back all indices; the switch for the
-            # block, unlike the argument, does not warn once a process.
-            with torch.sparse.check_sparse_tensor_invariants(enable=False):
-                grad_weight = torch.sparse_coo_tensor(
-                    chunks.index[None], values, weight.shape, is_coalesced=True
-                )
-        return (
-            grad_unit * grad_loss,
-            grad_norm * grad_loss,
-            grad_weight,
-            None,
-            None,
-        )
+        # Called inside autocast, it would compute in half precision.
+        with torch.autocast(grad_loss.device.type, enabled=False):
+            return _gradients(ctx, grad_loss)
+
+
+def _gradients(ctx: Any, grad_loss: Tensor) -> tuple:
+    """The backward pass of :class:`_MarginSoftmax`."""
+    grad_unit, grad_norm, target_slope, normalizer, shift = ctx.saved_tensors
+    chunks: ClassChunks = ctx.chunks
+    weight = chunks.weight
+    update_rows = getattr(weight, 'update_rows', None)
+    values = weight.new_empty(
+        0 if update_rows else chunks.num_classes, weight.shape[1]
+    )
+    for start in chunks.starts():
+        rows, length = chunks.rows(start)
+        if start in ctx.cache:
+            chunk, weights = ctx.cache[start]
+            weights = weights * normalizer[:, None]
+        else:
+            chunk = chunks.chunk(start, rows)
+            weights = chunk.logits.sub_(shift[:, None]).exp_()
+            weights *= normalizer[:, None]
+            if chunk.slope is not None:
+                weights *= chunk.slope
+        put_targets(weights, chunks.labels, start, target_slope)
+        grad = chunk.spread(weights, chunks.num_subcenters).T @ chunks.unit
+        # Through the normalisation: what is left is at right angles to
+        # the center.
+        grad -= rows * (grad * rows).sum(dim=1, keepdim=True)
+        grad *= length * grad_loss
+        grad = grad.view(-1, weight.shape[1])
+        if update_rows:
+            update_rows(chunks.classes(start), grad)
+        else:
+            values[start : start + chunks.size] = grad
+    grad_weight = None if update_rows else values
+    if chunks.index is not None and not update_rows:
+        # The check would read back all indices; the switch for the
+        # block, unlike the argument, does not warn once a process.
+        with torch.sparse.check_sparse_tensor_invariants(enable=False):
+            grad_weight = torch.sparse_coo_tensor(
+                chunks.index[None], values, weight.shape, is_coalesced=True
+            )
+    return (
+        grad_unit * grad_loss,
+        grad_norm * grad_loss,
+        grad_weight,
+        None,
+        None,
+    )

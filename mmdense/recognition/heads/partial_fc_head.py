@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdense.distributed.collectives import gather_batch, gather_sizes
 from mmdense.distributed.sharding import ShardedTable
+from mmdense.recognition.functional.nearest_classes import nearest_classes
 from mmdense.recognition.functional.sampling import (
     cycle_order,
     cycle_slice,
@@ -58,6 +59,9 @@ class PartialFCHead(BaseModule):
         filter_threshold: Negatives with a cosine above this take no part,
             against classes that are really one identity (the inter-class
             filter of Partial FC; 0.4 is the published value). None for off.
+        topk: How many of the nearest classes :meth:`predict` finds, over
+            all ranks. 0 gives embeddings alone, which is what recognition
+            of unseen identities uses.
         seed: Seed of the initial centers and of the sampling.
         init_std: Standard deviation of the initial centers.
         init_cfg: mmengine's initialisation config.
@@ -76,6 +80,7 @@ class PartialFCHead(BaseModule):
         sample_rate: float = 1.0,
         sampler: str = 'cycle',
         filter_threshold: float | None = None,
+        topk: int = 0,
         seed: int = 0,
         init_std: float = 0.01,
         init_cfg: dict | None = None,
@@ -99,6 +104,12 @@ class PartialFCHead(BaseModule):
                 'filter_threshold must be a cosine in [-1, 1] or None, got '
                 f'{filter_threshold}'
             )
+        if not 0 <= topk <= num_classes:
+            raise ValueError(
+                f'topk must be in [0, {num_classes}], the number of classes, '
+                f'got {topk}'
+            )
+        self.topk = topk
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.sample_rate = sample_rate
@@ -230,7 +241,10 @@ class PartialFCHead(BaseModule):
         data_samples: list[DataSample] | None = None,
         **kwargs,
     ) -> list[DataSample]:
-        """The embeddings, one on each data sample as `embedding`.
+        """The embeddings, and the nearest classes if `topk` is set.
+
+        With `topk` every rank must predict as often as the others, as
+        mmengine's samplers see to.
 
         Args:
             feats: Output of the neck.
@@ -238,14 +252,34 @@ class PartialFCHead(BaseModule):
             **kwargs: Ignored, for the host's signature.
 
         Returns:
-            (b,) samples whose `embedding` is a (d,) tensor, not normalised.
+            (b,) samples whose `embedding` is a (d,) tensor, not normalised;
+            with `topk` also `topk_label` and `topk_score`, (topk,), the
+            cosines descending, and `pred_label`, the nearest class.
         """
         embeddings = self.pre_logits(feats)
         if data_samples is None:
             data_samples = [DataSample() for _ in embeddings]
         for sample, embedding in zip(data_samples, embeddings, strict=True):
             sample.set_field(embedding.detach(), 'embedding')
+        if self.topk:
+            self._predict_classes(embeddings, data_samples)
         return data_samples
+
+    def _predict_classes(
+        self, embeddings: Tensor, data_samples: list[DataSample]
+    ) -> None:
+        self.centers.refresh()
+        weight = self.centers.weight
+        unit = torch.nn.functional.normalize(embeddings.to(weight.dtype))
+        scores, labels = nearest_classes(
+            unit, weight, self.centers.start, self.topk
+        )
+        for sample, score, label in zip(
+            data_samples, scores, labels, strict=True
+        ):
+            sample.set_field(score, 'topk_score')
+            sample.set_field(label, 'topk_label')
+            sample.set_pred_label(label[0])
 
     def _check_batch(self, norm: Tensor, labels: Tensor) -> None:
         # On what was gathered, so that all ranks raise or none does.

@@ -47,7 +47,10 @@ def plot_scores(scores: NDArray, issame: NDArray, path: str | Path) -> None:
     """
     figure = Figure(figsize=(5, 4), layout='constrained')
     axes = figure.add_subplot()
-    bins = np.linspace(scores.min(), scores.max(), 61)
+    low, high = scores.min(), scores.max()
+    if high - low < 1e-6:  # a collapsed network; bins need a width
+        low, high = low - 0.05, high + 0.05
+    bins = np.linspace(low, high, 61)
     for mask, name, color in (
         (~issame, 'impostor', _IMPOSTOR),
         (issame, 'genuine', _GENUINE),
@@ -61,7 +64,8 @@ def plot_scores(scores: NDArray, issame: NDArray, path: str | Path) -> None:
             label=f'{name} ({mask.sum()})',
         )
     axes.set(xlabel='cosine', ylabel='density', title='Scores of pairs')
-    axes.legend()
+    # Below the axes: inside, it would hide bars.
+    figure.legend(loc='outside lower center', ncols=2)
     figure.savefig(path, dpi=120)
 
 

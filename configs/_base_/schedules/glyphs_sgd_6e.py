@@ -21,11 +21,11 @@ param_scheduler = [
         eta_min=1e-4,
         by_epoch=True,
         begin=1,
-        end=8,
+        end=6,
         convert_to_iter_based=True),
 ]
 
-train_cfg = dict(by_epoch=True, max_epochs=8, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 

@@ -1,4 +1,4 @@
-_base_ = 'mmdense::partial_fc/partial-fc_resnet18-cosface_1xb128-8e_glyphs.py'
+_base_ = 'mmdense::partial_fc/partial-fc_resnet18-cosface_1xb128-6e_glyphs.py'
 custom_imports = dict(
     imports=['projects.example_margin.elastic_cosface_loss'])
 model = dict(

@@ -1,0 +1,1 @@
+"""Recognition with millions of identities; builds on mmpretrain."""

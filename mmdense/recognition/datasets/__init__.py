@@ -1,0 +1,10 @@
+"""Data sets of identities."""
+
+from mmdense.compat.missing import register_missing
+from mmdense.compat.versions import is_available
+from mmdense.registry import DATASETS
+
+if is_available('mmpretrain'):
+    from .glyphs import GlyphIdentities as GlyphIdentities
+else:
+    register_missing(DATASETS, 'mmpretrain', ['GlyphIdentities'])

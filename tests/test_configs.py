@@ -1,0 +1,85 @@
+"""Every shipped config: parsed, checked, and shrunk to two steps of training."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmdense  # noqa: F401  (before configs: makes `mmdense::` known)
+from mmdense.apis.config_check import check_file
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(
+    path
+    for pattern in ('configs/*/*.py', 'projects/*/configs/*.py')
+    for path in ROOT.glob(pattern)
+    if '_base_' not in path.parts
+)
+
+
+def ids(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=ids)
+def test_types_and_arguments_are_known(path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # where `projects` can be imported from
+    assert check_file(str(path), check_data=True) == []
+
+
+def shrink(cfg: Config, work_dir: Path) -> None:
+    """Two steps of four images, without validation."""
+    cfg.work_dir = str(work_dir)
+    cfg.train_dataloader.update(
+        batch_size=4, num_workers=0, persistent_workers=False
+    )
+    cfg.train_dataloader.dataset.indices = 8
+    cfg.train_cfg.max_epochs = 1
+    for key in ('cfg', 'dataloader', 'evaluator'):
+        cfg[f'val_{key}'] = cfg[f'test_{key}'] = None
+    cfg.default_hooks.logger.interval = 1
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=ids)
+def test_trains_two_steps(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cfg = Config.fromfile(path)
+    shrink(cfg, tmp_path)
+    cfg.experiment_name = path.stem
+    runner = Runner.from_cfg(cfg)
+    before = {
+        name: p.detach().clone() for name, p in runner.model.named_parameters()
+    }
+    runner.train()
+    assert runner.iter == 2
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 2
+    changed = 0
+    for name, parameter in runner.model.named_parameters():
+        assert parameter.isfinite().all(), name
+        changed += not parameter.equal(before[name])
+        if parameter.requires_grad:
+            # The first step has warm-up's 1 % of the learning rate: enough.
+            assert not parameter.equal(before[name]), name
+    assert changed
+
+
+def test_metafiles_name_every_config():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    named = []
+    for metafile in index['Import']:
+        for model in yaml.safe_load((ROOT / metafile).read_text())['Models']:
+            assert Path(model['Config']).stem == model['Name']
+            named.append(ROOT / model['Config'])
+    assert sorted(named) == [p for p in CONFIGS if 'projects' not in p.parts]
+
+
+def test_readmes_name_every_config():
+    for path in CONFIGS:
+        folder = path.parent
+        readme = folder / 'README.md'
+        if not readme.exists():
+            readme = folder.parent / 'README.md'
+        assert path.name in readme.read_text(), path
