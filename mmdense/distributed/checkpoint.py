@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from safetensors import safe_open
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..registry import HOOKS
 from .collectives import barrier, raise_on_all_ranks, rank, world_size
+from .model_wrapper import check_model_wrapper
 from .sharding import ShardedTable, named_sharded_tables, shard_range
 
 MANIFEST = 'manifest.json'
@@ -199,8 +200,16 @@ class ShardedCheckpointHook(CheckpointHook):
     _shards: str | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse storage that has no folders to rename."""
+        """Refuse what would not work: wrappers, storage without folders."""
         super().before_train(runner)
+        check_model_wrapper(runner.model)
+        if _tables(runner) and any(
+            isinstance(h, EMAHook) for h in runner.hooks
+        ):
+            runner.logger.warning(
+                'EMAHook averages the network and copies the sharded tables '
+                'along: they take twice the memory'
+            )
         if '://' in str(self.out_dir):
             raise ValueError(
                 f'got out_dir={self.out_dir!r}; shards are written to a '

@@ -1,6 +1,6 @@
 """DDP for models that hold rows of a sharded table."""
 
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -51,4 +51,28 @@ class ShardedDistributedDataParallel(MMDistributedDataParallel):
             broadcast_buffers=broadcast_buffers,
             device_ids=None if on_cpu else device_ids,
             **kwargs,
+        )
+
+
+def check_model_wrapper(model: nn.Module) -> None:
+    """Refuse wrappers that would mix up the rows of different ranks.
+
+    Args:
+        model: The model as the runner has it, wrapped or not.
+
+    Raises:
+        ValueError: It has sharded parameters and is wrapped by anything but
+            :class:`ShardedDistributedDataParallel`; on all ranks.
+    """
+    wrapped = is_model_wrapper(model) or hasattr(model, 'module')
+    names = [name for name, _ in named_sharded_parameters(model)]
+    if isinstance(model, ShardedDistributedDataParallel) or not names:
+        return
+    if wrapped:
+        raise ValueError(
+            f'{names[0]} is different on each rank, but the model is in a '
+            f'{type(model).__name__}, which would broadcast, average or '
+            're-shard it; set model_wrapper_cfg='
+            "dict(type='mmdense.ShardedDistributedDataParallel'). FSDP and "
+            'DeepSpeed strategies are not supported'
         )

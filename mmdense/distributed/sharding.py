@@ -136,7 +136,7 @@ class ShardedTable(nn.Module):
         self.weight = nn.Parameter(torch.empty(self.stop - self.start, dim))
         # Read by optimizers: attributes of the parameter, as they know no
         # modules.
-        self.weight.sparse_table = sparse
+        self.weight.sparse_table = sparse  # type: ignore[attr-defined]
         self.reset_parameters()
 
     @torch.no_grad()

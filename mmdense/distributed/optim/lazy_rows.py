@@ -35,6 +35,8 @@ class LazyRows:
     def __init__(self, param: nn.Parameter, optimizer) -> None:
         self.param = param
         self.optimizer = optimizer
+        # Without momentum no memory is spent on it.
+        self.has_momentum = False
         self._reset()
         param.refresh_rows = self.prepare
 
@@ -64,24 +66,32 @@ class LazyRows:
             if len(part) == 0:
                 continue
             step = products[self.last[part].long()]
+            self.last[part] = self.now
+            weight = self.param[part]
+            if not self.has_momentum:
+                self.param[part] = step[:, 0, :1] * weight
+                continue
             momentum = self.optimizer.momentum_of(self.param)
-            weight, velocity = self.param[part], momentum[part]
+            velocity = momentum[part]
             self.param[part] = (
                 step[:, 0, :1] * weight + step[:, 0, 1:] * velocity
             )
             momentum[part] = (
                 step[:, 1, :1] * weight + step[:, 1, 1:] * velocity
             )
-            self.last[part] = self.now
 
     def record(self, rows: Tensor, group: dict) -> None:
         """Note a step in which only (m,) rows, updated already, took part."""
         lr, mu, decay = group['lr'], group['momentum'], group['weight_decay']
-        if group['nesterov']:  # w - lr * (decay * w + mu * the new v)
+        velocity = [decay, mu]
+        if not mu:  # SGD leaves the momentum alone then
+            weight, velocity = [1 - lr * decay, 0.0], [0.0, 1.0]
+        elif group['nesterov']:  # w - lr * (decay * w + mu * the new v)
             weight = [1 - lr * decay * (1 + mu), -lr * mu * mu]
         else:  # w - lr * the new v
             weight = [1 - lr * decay, -lr * mu]
-        step = torch.tensor([weight, [decay, mu]], dtype=torch.float64)
+        self.has_momentum |= bool(mu)
+        step = torch.tensor([weight, velocity], dtype=torch.float64)
         self.products = torch.cat(
             [step @ self.products, torch.eye(2, dtype=torch.float64)[None]]
         )

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from mmdense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-from ..collectives import all_reduce_max, all_reduce_sum
+from ..collectives import all_reduce_max, all_reduce_sum, world_size
+from ..model_wrapper import check_model_wrapper
 from ..sharding import named_sharded_tables
 
 
@@ -133,8 +134,10 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
         Raises:
             ValueError: A table has sparse gradients and the optimizer
-                cannot take them.
+                cannot take them, or the model is wrapped by anything but
+                `ShardedDistributedDataParallel`.
         """
+        check_model_wrapper(model)
         plain = getattr(model, 'module', model)
         tables = dict(named_sharded_tables(plain))
         clip_grad = self.optim_wrapper_cfg.get('clip_grad')
@@ -144,7 +147,8 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             include = clip_grad.pop('include_shards', True)
             self.optim_wrapper_cfg['clip_grad'] = clip_grad
         wrapper_type = self.optim_wrapper_cfg.get('type', 'OptimWrapper')
-        if 'Amp' in str(wrapper_type) and tables:
+        # The sharded scaler needs a process group.
+        if 'Amp' in str(wrapper_type) and tables and world_size() > 1:
             self.optim_wrapper_cfg.setdefault('use_fsdp', True)
         wrapper = super().__call__(model)
 

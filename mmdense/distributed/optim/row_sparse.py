@@ -9,6 +9,28 @@ from torch import Tensor, nn
 ROWS_PER_CHUNK = 8192
 
 
+def _all_rows(grad: Tensor) -> Tensor:
+    """A dense gradient as a sparse one that names every row."""
+    rows = torch.arange(len(grad), device=grad.device)
+    with torch.sparse.check_sparse_tensor_invariants(enable=False):
+        return torch.sparse_coo_tensor(
+            rows[None], grad, grad.shape, is_coalesced=True
+        )
+
+
+def read_rows(table: Tensor, rows: Tensor | slice) -> Tensor:
+    """The rows, as a view for a slice and a copy else."""
+    if isinstance(rows, slice):
+        return table[rows]
+    return table.index_select(0, rows)
+
+
+def write_rows(table: Tensor, rows: Tensor | slice, values: Tensor) -> None:
+    """Write back what :func:`read_rows` gave; nothing to do for a view."""
+    if not isinstance(rows, slice):
+        table.index_copy_(0, rows, values)
+
+
 class RowSparseMixin:
     """Splits a step into dense parameters and rows.
 
@@ -35,15 +57,9 @@ class RowSparseMixin:
     def _updater(self, param: nn.Parameter, number: int) -> Callable:
         # By number, as loading a state replaces the groups themselves.
         @torch.no_grad()
-        def update(rows: Tensor | slice, grad: Tensor) -> None:
-            if isinstance(rows, slice):
-                rows = torch.arange(
-                    rows.start,
-                    min(rows.stop, len(param)),
-                    device=param.device,
-                )
+        def update(rows: Tensor | slice, grad: Tensor, old: Tensor) -> None:
             group = self.param_groups[number]
-            self._update_rows(param, rows, grad, group)
+            self._update_rows(param, rows, grad, old, group)
 
         return update
 
@@ -64,10 +80,21 @@ class RowSparseMixin:
         set_aside = []
         for group in self.param_groups:
             for param in group['params']:
-                if param.grad is not None and param.grad.is_sparse:
-                    self._update_sparse(param, param.grad.coalesce(), group)
-                    set_aside.append((param, param.grad))
-                    param.grad = None
+                grad = param.grad
+                if grad is None:
+                    continue
+                if grad.is_sparse:
+                    param.grad = grad.coalesce()
+                elif getattr(param, 'sparse_table', False):
+                    # A rank that owns a single class takes all it has. Its
+                    # state must have the entries of the other ranks', as
+                    # they are saved as one table.
+                    param.grad = _all_rows(grad)
+                else:
+                    continue
+                self._update_sparse(param, param.grad, group)
+                set_aside.append((param, grad))
+                param.grad = None
         super().step()
         for param, grad in set_aside:
             param.grad = grad
@@ -83,7 +110,8 @@ class RowSparseMixin:
             strict=True,
         )
         for rows, change in parts:
-            self._update_rows(param, rows, change, group)
+            old = param.index_select(0, rows)
+            self._update_rows(param, rows, change.clone(), old, group)
         self._end_step(param, grad.indices()[0], group)
 
     def _begin_step(self, param: nn.Parameter, group: dict) -> None:
@@ -95,7 +123,21 @@ class RowSparseMixin:
         """Called once a step after the rows of `param`."""
 
     def _update_rows(
-        self, param: nn.Parameter, rows: Tensor, grad: Tensor, group: dict
+        self,
+        param: nn.Parameter,
+        rows: Tensor | slice,
+        grad: Tensor,
+        old: Tensor,
+        group: dict,
     ) -> None:
-        """Update (m,) rows of `param` by their (m, ...) gradient."""
+        """Update some rows of `param`.
+
+        Args:
+            param: The parameter.
+            rows: (m,) row numbers, or a slice of rows.
+            grad: (m, ...) their gradient, which may be overwritten.
+            old: (m, ...) their values, which may be overwritten; a view of
+                `param` where `rows` is a slice.
+            group: The options.
+        """
         raise NotImplementedError

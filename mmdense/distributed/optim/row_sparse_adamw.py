@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmdense.registry import OPTIMIZERS
 
-from .row_sparse import RowSparseMixin
+from .row_sparse import RowSparseMixin, read_rows, write_rows
 
 _CORRECTIONS = ('row', 'step')
 
@@ -76,7 +76,12 @@ class RowSparseAdamW(RowSparseMixin, torch.optim.AdamW):
         state['step'] += 1
 
     def _update_rows(
-        self, param: nn.Parameter, rows: Tensor, grad: Tensor, group: dict
+        self,
+        param: nn.Parameter,
+        rows: Tensor | slice,
+        grad: Tensor,
+        old: Tensor,
+        group: dict,
     ) -> None:
         state = self.state[param]
         beta1, beta2 = group['betas']
@@ -85,16 +90,13 @@ class RowSparseAdamW(RowSparseMixin, torch.optim.AdamW):
             count = state['row_steps'][rows][:, None]
         else:
             count = state['step'].to(param)
-        first = state['exp_avg'].index_select(0, rows)
-        second = state['exp_avg_sq'].index_select(0, rows)
-        first.lerp_(grad, 1 - beta1)
-        second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        state['exp_avg'].index_copy_(0, rows, first)
-        state['exp_avg_sq'].index_copy_(0, rows, second)
+        first = read_rows(state['exp_avg'], rows).lerp_(grad, 1 - beta1)
+        second = read_rows(state['exp_avg_sq'], rows).mul_(beta2)
+        second.addcmul_(grad, grad, value=1 - beta2)
+        write_rows(state['exp_avg'], rows, first)
+        write_rows(state['exp_avg_sq'], rows, second)
 
-        weight = param.index_select(0, rows)
-        weight.mul_(1 - group['lr'] * group['weight_decay'])
         length = (second / (1 - beta2**count)).sqrt_().add_(group['eps'])
-        first /= 1 - beta1**count
-        weight.addcdiv_(first, length, value=-group['lr'])
-        param.index_copy_(0, rows, weight)
+        old.mul_(1 - group['lr'] * group['weight_decay'])
+        old.addcdiv_(first / (1 - beta1**count), length, value=-group['lr'])
+        write_rows(param, rows, old)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mmdense.registry import OPTIMIZERS
 
 from .lazy_rows import LazyRows
-from .row_sparse import RowSparseMixin
+from .row_sparse import RowSparseMixin, read_rows, write_rows
 
 _UPDATES = ('rows', 'all')
 
@@ -105,22 +105,26 @@ class RowSparseSGD(RowSparseMixin, torch.optim.SGD):
             self._lazy[param].record(rows, group)
 
     def _update_rows(
-        self, param: nn.Parameter, rows: Tensor, grad: Tensor, group: dict
+        self,
+        param: nn.Parameter,
+        rows: Tensor | slice,
+        grad: Tensor,
+        old: Tensor,
+        group: dict,
     ) -> None:
         momentum = group['momentum']
-        weight = param.index_select(0, rows)
-        change = grad
         if group['weight_decay']:
-            change = torch.add(grad, weight, alpha=group['weight_decay'])
+            grad.add_(old, alpha=group['weight_decay'])
+        change = grad
         if momentum:
             buffer = self.momentum_of(param)
-            velocity = buffer.index_select(0, rows).mul_(momentum).add_(change)
-            buffer.index_copy_(0, rows, velocity)
+            velocity = read_rows(buffer, rows).mul_(momentum).add_(grad)
+            write_rows(buffer, rows, velocity)
             if group['nesterov']:
-                change = change + momentum * velocity
+                change = grad.add_(velocity, alpha=momentum)
             else:
                 change = velocity
-        param.index_copy_(0, rows, weight.sub_(change, alpha=group['lr']))
+        write_rows(param, rows, old.sub_(change, alpha=group['lr']))
 
     def momentum_of(self, param: nn.Parameter) -> Tensor:
         """The momentum of a parameter, zero at first."""

@@ -1,11 +1,14 @@
 """Verification of pairs, as a metric of mmengine."""
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
+from rich.console import Console
+from rich.table import Table
 
 from mmdense.recognition.functional.verification import (
     roc_curve,
@@ -129,6 +132,25 @@ class VerificationMetric(BaseMetric):
             ],
         )
         MMLogger.get_current_instance().info(
-            f'{len(pairs)} pairs, {int(issame.sum())} genuine: {accuracy}'
+            f'{len(pairs)} pairs, {int(issame.sum())} genuine\n'
+            + _table(metrics, len(accuracy.fold_accuracies))
         )
         return metrics
+
+
+def _table(metrics: dict[str, float], num_folds: int) -> str:
+    """The results in percent, as a table of one row."""
+    table = Table()
+    row = []
+    for name, value in metrics.items():
+        if name == 'accuracy_std':
+            row[-1] += f' (std {100 * value:.2f})'
+            continue
+        if name == 'accuracy':
+            name = f'accuracy ({num_folds} folds)'
+        table.add_column(name.upper() if '@' in name else name)
+        row.append(f'{100 * value:.2f} %')
+    table.add_row(*row)
+    text = io.StringIO()
+    Console(file=text, width=100).print(table)
+    return text.getvalue().rstrip()

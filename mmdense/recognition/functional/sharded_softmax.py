@@ -60,8 +60,9 @@ def margin_softmax_loss(
         norm: (B,) their norms before, as some margins depend on them.
         weight: (n, K * d) centers of this rank, of any length, K a class;
             a class is as near as the nearest of its centers. If it has an
-            attribute `update_rows`, that is called with the classes and the
-            gradient of each chunk, and no gradient is returned.
+            attribute `update_rows`, that is called with the classes of each
+            chunk, their gradient and their rows, both of which it may
+            overwrite, and no gradient is returned.
         labels: (B,) int64, the place of the target among the sampled
             classes of this rank, -1 where another rank owns the class.
         margin: The margin.
@@ -142,18 +143,18 @@ class _NegativeSums:
         # What is relative to a maximum that still rises cannot be kept.
         budget = 0 if online else cache_bytes
         for start in chunks.starts():
-            rows, _ = chunks.rows(start)
-            chunk = chunks.chunk(start, rows)
+            rows = chunks.rows(start).unit
+            stop = min(start + chunks.size, chunks.num_classes)
+            size = len(unit) * (stop - start) * unit.element_size()
+            chunk = chunks.chunk(start, rows, reuse=size > budget)
             if online:
                 self._raise_shift(chunk.logits)
             weights = chunk.logits.exp_()
             self.sums += weights.sum(dim=1)
             if chunk.slope is not None:
                 weights *= chunk.slope
-            self.pull.addmm_(
-                chunk.spread(weights, chunks.num_subcenters), rows
-            )
-            size = weights.numel() * weights.element_size()
+            spread = chunk.spread(weights, chunks.num_subcenters)
+            self.pull.addmm_(spread, rows)
             if size <= budget:
                 budget -= size
                 chunk.slope = None
@@ -260,27 +261,39 @@ def _gradients(ctx: Any, grad_loss: Tensor) -> tuple:
         0 if update_rows else chunks.num_classes, weight.shape[1]
     )
     for start in chunks.starts():
-        rows, length = chunks.rows(start)
-        if start in ctx.cache:
-            chunk, weights = ctx.cache[start]
-            weights = weights * normalizer[:, None]
+        rows = chunks.rows(start)
+        # Let go of at once: a loss kept for logging keeps its graph. A second
+        # backward pass computes it again.
+        found = ctx.cache.pop(start, None)
+        if found is not None:
+            chunk, kept = found
+            weights = chunks.buffer('logits', *kept.shape)
+            torch.mul(kept, normalizer[:, None], out=weights)
         else:
-            chunk = chunks.chunk(start, rows)
+            chunk = chunks.chunk(start, rows.unit, reuse=True)
             weights = chunk.logits.sub_(shift[:, None]).exp_()
             weights *= normalizer[:, None]
             if chunk.slope is not None:
                 weights *= chunk.slope
         put_targets(weights, chunks.labels, start, target_slope)
-        grad = chunk.spread(weights, chunks.num_subcenters).T @ chunks.unit
-        # Through the normalisation: what is left is at right angles to
-        # the center.
-        grad -= rows * (grad * rows).sum(dim=1, keepdim=True)
-        grad *= length * grad_loss
-        grad = grad.view(-1, weight.shape[1])
+        weights = chunk.spread(weights, chunks.num_subcenters)
         if update_rows:
-            update_rows(chunks.classes(start), grad)
+            grad = chunks.buffer('grad', *rows.raw.shape)
         else:
-            values[start : start + chunks.size] = grad
+            grad = values[start : start + chunks.size].view_as(rows.raw)
+        torch.mm(weights.T, chunks.unit, out=grad)
+        # Through the normalisation: what is left is at right angles to the
+        # center.
+        product = chunks.buffer('product', *grad.shape)
+        along = torch.mul(grad, rows.unit, out=product).sum(1, keepdim=True)
+        grad.addcmul_(rows.unit, along, value=-1)
+        grad *= rows.scale * grad_loss
+        if update_rows:
+            shape = (-1, weight.shape[1])
+            update_rows(
+                chunks.classes(start), grad.view(shape), rows.raw.view(shape)
+            )
+    chunks.buffers.clear()
     grad_weight = None if update_rows else values
     if chunks.index is not None and not update_rows:
         # The check would read back all indices; the switch for the

@@ -1,8 +1,8 @@
 """One chunk of classes of the streamed softmax."""
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -78,6 +78,20 @@ class Chunk:
         return spread.flatten(1)
 
 
+class Rows(NamedTuple):
+    """Centers of a chunk.
+
+    Attributes:
+        unit: (c * K, d) of length 1.
+        scale: (c * K, 1) reciprocals of their lengths.
+        raw: (c * K, d) as they are.
+    """
+
+    unit: Tensor
+    scale: Tensor
+    raw: Tensor
+
+
 @dataclass
 class ClassChunks:
     """The sampled classes of a rank, a chunk at a time.
@@ -91,6 +105,7 @@ class ClassChunks:
         target_cosine: (B,) for margins that change negatives, else None.
         filter_threshold: Negatives with a greater cosine count as 0.
         size: Classes per chunk.
+        buffers: Memory in use; see :meth:`buffer`.
     """
 
     unit: Tensor
@@ -101,6 +116,7 @@ class ClassChunks:
     target_cosine: Tensor | None
     filter_threshold: float | None
     size: int
+    buffers: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -122,16 +138,48 @@ class ClassChunks:
             return slice(start, start + self.size)
         return self.index[start : start + self.size]
 
-    def rows(self, start: int) -> tuple[Tensor, Tensor]:
-        """See :func:`normalized_rows`."""
+    def rows(self, start: int) -> Rows:
+        """The centers of the chunk that begins at class `start`.
+
+        They are in buffers that the next call overwrites: fresh memory for
+        each chunk would cost a CPU more, in page faults, than the
+        arithmetic.
+        """
         classes, dim = self.classes(start), self.unit.shape[1]
         if isinstance(classes, slice):
-            return normalized_rows(self.weight[classes], None, dim)
-        return normalized_rows(self.weight, classes, dim)
+            raw = self.weight[classes]
+        else:
+            shape = (len(classes), self.weight.shape[1])
+            raw = self.buffer('raw', *shape)
+            torch.index_select(self.weight, 0, classes, out=raw)
+        raw = raw.view(-1, dim)
+        scale = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+        scale = scale.clamp_min_(_TINY_NORM).reciprocal_()
+        unit = torch.mul(raw, scale, out=self.buffer('unit', *raw.shape))
+        return Rows(unit, scale, raw)
 
-    def chunk(self, start: int, rows: Tensor) -> Chunk:
-        """The logits of the chunk that begins at class `start`."""
-        entries = self.unit @ rows.T
+    def buffer(self, name: str, rows: int, columns: int) -> Tensor:
+        """A (rows, columns) tensor of any content, reused by name."""
+        found = self.buffers.get(name)
+        if found is None or found.numel() < rows * columns:
+            found = self.unit.new_empty(rows * columns)
+            self.buffers[name] = found
+        return found[: rows * columns].view(rows, columns)
+
+    def chunk(self, start: int, rows: Tensor, reuse: bool = False) -> Chunk:
+        """The logits of the chunk that begins at class `start`.
+
+        Args:
+            start: The first class.
+            rows: (c * K, d) its centers of length 1.
+            reuse: Whether the logits may be in a buffer that the next call
+                overwrites.
+        """
+        if reuse:
+            entries = self.buffer('logits', len(self.unit), len(rows))
+            torch.mm(self.unit, rows.T, out=entries)
+        else:
+            entries = self.unit @ rows.T
         slope = winner = None
         if self.num_subcenters > 1:
             by_class = entries.unflatten(1, (-1, self.num_subcenters))

@@ -167,8 +167,12 @@ class PartialFCHead(BaseModule):
             See :meth:`loss_by_feat`.
         """
         embeddings = self.pre_logits(feats)
-        labels = torch.cat([sample.gt_label for sample in data_samples])
-        return self.loss_by_feat(embeddings, labels.to(embeddings.device))
+        # A rank without images must still join the collectives.
+        none = torch.zeros(0, dtype=torch.int64)
+        labels = [none, *(sample.gt_label for sample in data_samples)]
+        device = embeddings.device
+        labels = torch.cat([label.to(device) for label in labels])
+        return self.loss_by_feat(embeddings, labels)
 
     def loss_by_feat(
         self, embeddings: Tensor, labels: Tensor
@@ -270,10 +274,12 @@ class PartialFCHead(BaseModule):
     ) -> None:
         self.centers.refresh()
         weight = self.centers.weight
-        unit = torch.nn.functional.normalize(embeddings.to(weight.dtype))
-        scores, labels = nearest_classes(
-            unit, weight, self.centers.start, self.topk
-        )
+        # As in the loss: half precision would mix up near classes.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            unit = torch.nn.functional.normalize(embeddings.to(weight.dtype))
+            scores, labels = nearest_classes(
+                unit, weight, self.centers.start, self.topk
+            )
         for sample, score, label in zip(
             data_samples, scores, labels, strict=True
         ):
