@@ -26,3 +26,6 @@ if [ "$(cat "$VENV/.made_from" 2>/dev/null || true)" != "$wanted" ]; then
     echo "$wanted" >"$VENV/.made_from"
 fi
 export PATH="$VENV/bin:$PATH"
+
+# Threads that wait by spinning make a busy machine many times slower.
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
