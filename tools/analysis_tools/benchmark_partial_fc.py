@@ -159,11 +159,11 @@ def run_worker(args: argparse.Namespace, worker: str) -> dict[str, float]:
         environment['MALLOC_TRIM_THRESHOLD_'] = str(2**40)
     command = [sys.executable, __file__, '--worker', worker]
     for name, value in vars(args).items():
-        flag = '--' + name.replace('_', '-')
-        if value is True:
-            command.append(flag)
-        elif value is not False and name not in ('worker', 'turns', 'json'):
-            command += [flag, str(value)]
+        if name in ('worker', 'turns', 'grid') or value is False:
+            continue
+        command.append('--' + name.replace('_', '-'))
+        if value is not True:
+            command.append(str(value))
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True
     )
@@ -214,18 +214,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--fused', action='store_true', help='update in the backward pass'
     )
-    parser.add_argument('--json', help='append the result to this file')
+    parser.add_argument(
+        '--grid',
+        action='store_true',
+        help='the table of the documentation, in Markdown: 100,000 and a '
+        'million classes, sample rates 1, 0.3 and 0.1',
+    )
     parser.add_argument('--worker', help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Compare, or measure as a worker."""
-    args = parse_args()
-    if args.worker:
-        print(json.dumps(measure(args)))
-        return
-    result = compare(args)
+def print_table(args: argparse.Namespace, result: dict) -> None:
+    """One comparison, phases apart."""
     plain, ours = result['plain'], result['ours']
     table = Table(
         title=f'{args.num_classes} classes, r = {args.sample_rate:g}, '
@@ -247,14 +247,45 @@ def main() -> None:
         f'{plain["peak_mib"] / ours["peak_mib"]:.2f}',
     )
     Console().print(table)
-    state = 2 * args.num_classes * args.dim * 4 / 2**20
     print(
-        f'centers and momentum alone: {state:.0f} MiB; ours peaks at '
-        f'{ours["peak_mib"] / state:.3f} of that'
+        f'ours peaks at {ours["peak_mib"] / state_mib(args):.3f} of centers '
+        'and momentum'
     )
-    if args.json:
-        with open(args.json, 'a') as file:
-            file.write(json.dumps(dict(vars(args), **result)) + '\n')
+
+
+def state_mib(args: argparse.Namespace) -> float:
+    """What centers and momentum take."""
+    return 2 * args.num_classes * args.dim * 4 / 2**20
+
+
+def print_markdown(args: argparse.Namespace) -> None:
+    """The grid of the documentation, row by row as it is measured."""
+    print(
+        '| classes | r | time, plain / ours | peak, plain / ours '
+        '| our peak / (centers + momentum) |\n|---|---|---|---|---|'
+    )
+    for args.num_classes in (100_000, 1_000_000):
+        for args.sample_rate in (1.0, 0.3, 0.1):
+            result = compare(args)
+            plain, ours = result['plain'], result['ours']
+            print(
+                f'| {args.num_classes:,} | {args.sample_rate:g} '
+                f'| {plain["total"] / ours["total"]:.2f} '
+                f'| {plain["peak_mib"] / ours["peak_mib"]:.2f} '
+                f'| {ours["peak_mib"] / state_mib(args):.3f} |',
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Compare, or measure as a worker."""
+    args = parse_args()
+    if args.worker:
+        print(json.dumps(measure(args)))
+    elif args.grid:
+        print_markdown(args)
+    else:
+        print_table(args, compare(args))
 
 
 if __name__ == '__main__':

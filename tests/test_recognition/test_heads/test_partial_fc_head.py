@@ -1,0 +1,158 @@
+"""What the head refuses, what it returns, and its precision."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.structures import DataSample
+
+from mmdense.distributed.collectives import rank
+from mmdense.recognition.heads import PartialFCHead
+from tests.references import cosface_target, dense_step, random_problem
+
+_COS = dict(type='mmdense.CosFaceLoss', scale=16.0, margin=0.3)
+
+
+@pytest.mark.parametrize('rate', [0, -0.1, 1.1, math.nan])
+def test_sample_rate_is_a_share(rate):
+    with pytest.raises(ValueError, match=r'sample_rate must be in \(0, 1\]'):
+        PartialFCHead(10, 4, _COS, sample_rate=rate)
+
+
+@pytest.mark.parametrize('num_classes', [0, -3])
+def test_at_least_one_class(num_classes):
+    with pytest.raises(ValueError, match=f'got {num_classes}'):
+        PartialFCHead(num_classes, 4, _COS)
+
+
+def test_the_loss_must_be_a_margin_loss():
+    with pytest.raises(TypeError, match='got EmbeddingNeck'):
+        PartialFCHead(
+            10,
+            4,
+            dict(type='mmdense.EmbeddingNeck', in_channels=2, spatial_size=1),
+        )
+
+
+@pytest.mark.parametrize('shape', [(2, 5), (2, 4, 1, 1), (4,)])
+def test_embeddings_of_another_shape_are_refused(shape):
+    head = PartialFCHead(10, 4, _COS)
+    feats = torch.zeros(shape)
+    for call in (head, head.predict, lambda x: head.loss(x, [])):
+        with pytest.raises(ValueError, match=r'expected \(batch, 4\)'):
+            call((feats,))
+
+
+def _loss_of_bad_input(labels, broken=None):
+    head = PartialFCHead(10, 4, _COS, sample_rate=0.5)
+    x = torch.ones(2, 4)
+    if broken == rank():
+        x[1, 2] = math.nan
+    head.loss_by_feat(x, torch.tensor(labels[rank()]))
+
+
+@pytest.mark.parametrize('bad', [-1, 10, 255, -100])
+def test_a_bad_label_of_one_rank_raises_on_all(ranks, bad):
+    labels = [[0, 9], [3, bad], [4, 4]]
+    for outcome in ranks(3).outcomes(_loss_of_bad_input, labels):
+        assert isinstance(outcome, ValueError)
+        assert f'got label {bad}, expected labels in [0, 10)' in str(outcome)
+        assert '1 of 6 labels' in str(outcome)
+
+
+def test_a_broken_embedding_of_one_rank_raises_on_all(ranks):
+    labels = [[0, 9], [3, 1]]
+    for outcome in ranks(2).outcomes(_loss_of_bad_input, labels, 1):
+        assert isinstance(outcome, ValueError)
+        assert 'NaN or infinite' in str(outcome)
+
+
+def test_loss_logs_and_gradients():
+    x, w, y = random_problem(0, 6, 9, 4)
+    head = PartialFCHead(9, 4, _COS).double()
+    with torch.no_grad():
+        head.centers.weight.copy_(torch.tensor(w))
+    embeddings = torch.tensor(x, requires_grad=True)
+    samples = [DataSample().set_gt_label(int(label)) for label in y]
+    results = head.loss((embeddings,), samples)
+    results['loss'].backward()
+    loss, by_x, by_w = dense_step(
+        x, w, y, 16.0, lambda c: cosface_target(c, 0.3)
+    )
+    assert results['loss'].item() == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(embeddings.grad, by_x, atol=1e-13)
+    np.testing.assert_allclose(head.centers.weight.grad, by_w, atol=1e-13)
+    unit, rows = (a / np.linalg.norm(a, axis=1)[:, None] for a in (x, w))
+    cosine = (unit * rows[y]).sum(axis=1).mean()
+    assert results['target_cosine'].item() == pytest.approx(cosine)
+    norm = np.linalg.norm(x, axis=1).mean()
+    assert results['embedding_norm'].item() == pytest.approx(norm)
+    # mmengine sums every key with 'loss' in it.
+    assert [key for key in results if 'loss' in key] == ['loss']
+    assert not results['target_cosine'].requires_grad
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('inside', [False, True], ids=['after', 'inside'])
+def test_half_embeddings_under_autocast(dtype, inside):
+    """The softmax stays float32, forward and backward.
+
+    As if the rounded embeddings had been float32 all along.
+    """
+    x, w, y = random_problem(1, 6, 40, 8)
+    head = PartialFCHead(40, 8, dict(_COS, scale=64.0))
+    with torch.no_grad():
+        head.centers.weight.copy_(torch.tensor(w))
+    w = head.centers.weight.detach().double().numpy()
+    half = torch.tensor(x).to(dtype).requires_grad_()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = head.loss_by_feat(half, torch.tensor(y))['loss']
+        if inside:
+            loss.backward()
+    if not inside:
+        loss.backward()
+    expected, by_x, by_w = dense_step(
+        half.detach().double().numpy(),
+        w,
+        y,
+        64.0,
+        lambda c: cosface_target(c, 0.3),
+    )
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    grad = head.centers.weight.grad
+    assert grad.dtype == torch.float32
+    np.testing.assert_allclose(grad, by_w, atol=2e-5 * abs(by_w).max())
+    assert half.grad.dtype == dtype
+    eps = torch.finfo(dtype).eps
+    np.testing.assert_allclose(
+        half.grad.double(), by_x, rtol=eps, atol=eps * abs(by_x).max()
+    )
+
+
+def test_predict_writes_embeddings():
+    head = PartialFCHead(10, 4, _COS)
+    feats = torch.randn(3, 4, requires_grad=True)
+    samples = [DataSample().set_gt_label(i) for i in range(3)]
+    results = head.predict((feats,), samples)
+    assert [int(sample.gt_label) for sample in results] == [0, 1, 2]
+    for made in (results, head.predict(feats)):
+        got = torch.stack([sample.embedding for sample in made])
+        assert torch.equal(got, feats.detach())
+        assert not got.requires_grad
+
+
+def test_steps_of_an_own_loop_are_counted():
+    """Two heads of one seed draw alike, and anew in each step."""
+    labels = torch.tensor([0])
+    draws = []
+    for _ in range(2):
+        head = PartialFCHead(40, 4, _COS, sample_rate=0.25, seed=3)
+        draws.append([head._sample(labels)[0].tolist() for _ in range(4)])
+        assert head.step == 4
+    assert draws[0] == draws[1]
+    assert len({tuple(draw) for draw in draws[0]}) == 4
+    head = PartialFCHead(40, 4, _COS, sample_rate=0.25, seed=3)
+    head.step = 2
+    assert head._sample(labels)[0].tolist() == draws[0][2]
