@@ -1,4 +1,4 @@
-"""Every shipped config: parsed, checked, and shrunk to two steps of training."""
+"""Every shipped config: parsed, checked, shrunk to two training steps."""
 
 from pathlib import Path
 

@@ -206,10 +206,7 @@ class ShardedCheckpointHook(CheckpointHook):
         if _tables(runner) and any(
             isinstance(h, EMAHook) for h in runner.hooks
         ):
-            runner.logger.warning(
-                'EMAHook averages the network and copies the sharded tables '
-                'along: they take twice the memory'
-            )
+            _check_averaging(runner)
         if '://' in str(self.out_dir):
             raise ValueError(
                 f'got out_dir={self.out_dir!r}; shards are written to a '
@@ -290,6 +287,19 @@ class ShardedCheckpointHook(CheckpointHook):
             f'{folder.name}: read rows of {manifest["world_size"]} rank(s) '
             f'into {world_size()}'
         )
+
+
+def _check_averaging(runner: Runner) -> None:
+    if getattr(runner.optim_wrapper.optimizer, 'is_lazy', False):
+        raise ValueError(
+            "EMAHook swaps weights under an optimizer with update='all', "
+            "which tracks the age of their rows; use update='rows', or no "
+            'EMAHook'
+        )
+    runner.logger.warning(
+        'EMAHook averages the network and copies the sharded tables along, '
+        'which takes twice their memory; their average is not saved'
+    )
 
 
 def _tables(runner: Runner) -> dict[str, ShardedTable]:

@@ -12,13 +12,14 @@ from mmdense.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from ..collectives import all_reduce_max, all_reduce_sum, world_size
 from ..model_wrapper import check_model_wrapper
 from ..sharding import named_sharded_tables
+from .row_sparse import coalesced
 
 
 def _entries(param: nn.Parameter) -> Tensor:
     """The stored entries of a gradient, dense or sparse, to edit in place."""
     if not param.grad.is_sparse:
         return param.grad
-    param.grad = param.grad.coalesce()
+    param.grad = coalesced(param.grad)
     return param.grad.values()
 
 

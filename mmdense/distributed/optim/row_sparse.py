@@ -18,6 +18,23 @@ def _all_rows(grad: Tensor) -> Tensor:
         )
 
 
+def coalesced(grad: Tensor) -> Tensor:
+    """A sparse gradient with sorted, distinct rows.
+
+    Autograd forgets that they are so already, and `coalesce` would sort and
+    copy all values. Looking at the row numbers is much cheaper.
+    """
+    if grad.is_coalesced():
+        return grad
+    rows = grad._indices()[0]
+    if not bool((rows[1:] > rows[:-1]).all()):
+        return grad.coalesce()
+    with torch.sparse.check_sparse_tensor_invariants(enable=False):
+        return torch.sparse_coo_tensor(
+            rows[None], grad._values(), grad.shape, is_coalesced=True
+        )
+
+
 def read_rows(table: Tensor, rows: Tensor | slice) -> Tensor:
     """The rows, as a view for a slice and a copy else."""
     if isinstance(rows, slice):
@@ -84,7 +101,7 @@ class RowSparseMixin:
                 if grad is None:
                     continue
                 if grad.is_sparse:
-                    param.grad = grad.coalesce()
+                    param.grad = coalesced(grad)
                 elif getattr(param, 'sparse_table', False):
                     # A rank that owns a single class takes all it has. Its
                     # state must have the entries of the other ranks', as

@@ -84,6 +84,11 @@ class RowSparseSGD(RowSparseMixin, torch.optim.SGD):
                     if getattr(param, 'sparse_table', False):
                         self._lazy[param] = LazyRows(param, self)
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether rows may be behind; see :meth:`flush`."""
+        return bool(self._lazy)
+
     def flush(self) -> None:
         """Bring all rows up to date. Nothing to do for `update='rows'`."""
         for lazy in self._lazy.values():
