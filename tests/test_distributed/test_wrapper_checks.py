@@ -98,9 +98,18 @@ class BackboneHistory(Hook):
         )
 
 
-@pytest.mark.parametrize(
-    'optimizer', [dict(), dict(update='all'), dict(fused=True)], ids=str
-)
+def test_ema_is_refused_with_lazy_rows(tmp_path):
+    with pytest.raises(ValueError, match="update='rows'"):
+        train(
+            tmp_path,
+            2,
+            uuid.uuid4().hex,
+            optimizer=dict(update='all'),
+            custom_hooks=[dict(type='EMAHook', momentum=0.2)],
+        )
+
+
+@pytest.mark.parametrize('optimizer', [dict(), dict(fused=True)], ids=str)
 def test_ema_averages_the_network(tmp_path, optimizer):
     """It warns, trains as without it, and averages by the formula."""
     ema = dict(type='EMAHook', momentum=0.2)
