@@ -8,14 +8,14 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from mmdense.distributed.checkpoint import (
+from mmdense.distributed.collectives import rank
+from mmdense.distributed.shard_files import (
     MANIFEST,
     read_manifest,
     read_rows,
     row_slots,
     write_shards,
 )
-from mmdense.distributed.collectives import rank
 from mmdense.distributed.sharding import ShardedTable, draw_rows
 
 _DIM = 4

@@ -9,17 +9,12 @@ from torch import Tensor
 from mmdense.distributed.collectives import gather_batch, gather_sizes
 from mmdense.distributed.sharding import ShardedTable
 from mmdense.recognition.functional.nearest_classes import nearest_classes
-from mmdense.recognition.functional.sampling import (
-    cycle_order,
-    cycle_slice,
-    draw_independent,
-    sample_classes,
-)
+from mmdense.recognition.functional.sampling import sample_classes
 from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
 from mmdense.recognition.losses.margin_loss import MarginLoss
 from mmdense.registry import MODELS
 
-_SAMPLERS = ('cycle', 'independent')
+from .class_sampler import ClassSampler
 
 
 @MODELS.register_module()
@@ -95,10 +90,6 @@ class PartialFCHead(BaseModule):
                 f'sample_rate must be in (0, 1], got {sample_rate}; it is '
                 'the share of classes that take part in a step'
             )
-        if sampler not in _SAMPLERS:
-            raise ValueError(
-                f'sampler must be one of {_SAMPLERS}, got {sampler!r}'
-            )
         if filter_threshold is not None and not -1 <= filter_threshold <= 1:
             raise ValueError(
                 'filter_threshold must be a cosine in [-1, 1] or None, got '
@@ -133,7 +124,7 @@ class PartialFCHead(BaseModule):
             sparse=sample_rate < 1,
         )
         self.step = 0
-        self._order: tuple[int, Tensor] | None = None
+        self._sampler = ClassSampler(sampler, seed, self.centers.rank)
 
     def pre_logits(self, feats: Tensor | tuple[Tensor, ...]) -> Tensor:
         """The embeddings, (b, d): the last of the neck's outputs."""
@@ -339,14 +330,6 @@ class PartialFCHead(BaseModule):
         # A hub outlives its runner; the stage tells that one is at work.
         if hub.runtime_info.get('loop_stage') == 'train':
             self.step = hub.get_info('iter')
-        step, rank = self.step, self.centers.rank
+        step = self.step
         self.step += 1
-        if self.sampler == 'independent':
-            return draw_independent(
-                num_local, num_sampled, self.seed, step, rank
-            )
-        cycle, start, stop = cycle_slice(num_local, num_sampled, step)
-        if self._order is None or self._order[0] != cycle:
-            order = cycle_order(num_local, self.seed, cycle, rank)
-            self._order = cycle, order.to(self.centers.weight.device)
-        return self._order[1][start:stop]
+        return self._sampler.draw(num_local, num_sampled, step)
