@@ -49,8 +49,9 @@ class PartialFCHead(BaseModule):
             (0, 1], those of the batch included. 1 takes all.
         sampler: How negatives are drawn, uniformly and without replacement
             within a step either way. `'cycle'` walks a shuffled order of the
-            rank's classes, one slice a step, so that each center is offered
-            once a cycle; `'independent'` draws afresh each step.
+            rank's classes, one slice a step, and shuffles anew when less
+            than a slice is left, so that no center waits for long;
+            `'independent'` draws afresh each step.
         filter_threshold: Negatives with a cosine above this take no part,
             against classes that are really one identity (the inter-class
             filter of Partial FC; 0.4 is the published value). None for off.
