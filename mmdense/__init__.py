@@ -1,4 +1,4 @@
-"""Massive-identity recognition and dense human pose for OpenMMLab.
+"""Recognition with millions of identities for OpenMMLab.
 
 Importing the package is cheap: it checks the installed stack, lets configs
 inherit ours as `_base_ = 'mmdense::...'` and prepares the stand-in for

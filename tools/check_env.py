@@ -236,7 +236,7 @@ def check_siblings(report: Report, versions: ModuleType) -> None:
         report.problem(
             'neither mmpretrain (recognition) nor mmdet (dense pose) is '
             'installed',
-            "Run: pip install 'mmdense[onedl]'",
+            "Run: pip install -e '.[onedl]'",
         )
 
 

@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: makes a virtual environment with all that
-# mmdense needs, once, and puts it on PATH. Needs Python 3.10 to 3.12 with pip.
+# mmdense needs, once, and puts it on PATH. Needs Python 3.11 or 3.12 with pip.
 #
 #   PYTHON  the interpreter to start from (default: python3)
 #   VENV    where the environment is (default: .venv in the repository)
@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-$PWD/.venv}
 
-"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || {
-    echo "mmdense needs Python 3.10 to 3.12, got $("$PYTHON" --version)." \
+"$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || {
+    echo "this environment needs Python 3.11 or 3.12, got $("$PYTHON" --version)." \
         'Set PYTHON to such an interpreter.' >&2
     exit 1
 }

@@ -70,8 +70,8 @@ def install_advice(library: str) -> str:
         return f'Run: pip install {library}'
     names = SIBLINGS[library].distributions
     return (
-        f"Run: pip install 'mmdense[onedl]' (or only: pip install {names[0]}; "
-        f'upstream: {" or ".join(names[1:])}, not both families at once)'
+        f'Run: pip install {names[0]} (upstream: {" or ".join(names[1:])}; '
+        'never both families in one environment)'
     )
 
 

@@ -14,7 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..registry import HOOKS
-from .collectives import barrier, raise_on_all_ranks, rank, world_size
+from .collectives import raise_on_all_ranks, rank, world_size
 from .model_wrapper import check_model_wrapper
 from .shard_files import read_manifest, read_rows, row_slots, write_shards
 from .sharding import ShardedTable, named_sharded_tables
@@ -61,16 +61,23 @@ class ShardedCheckpointHook(CheckpointHook):
             }
             write_shards(Path(self.out_dir) / name, tables, slots, meta)
             self._shards = name
+        error = None
         try:
             super()._save_checkpoint_with_step(runner, step, meta)
+            if rank() == 0:
+                self._prune()
+        except OSError as e:  # on rank 0, which alone writes the .pth
+            error = e
         finally:
             self._shards = None
-        # The parent removes old .pth files; what they pointed to goes too.
-        if rank() == 0:
-            for folder in Path(self.out_dir).glob('*.shards'):
-                if not folder.with_suffix('.pth').exists():
-                    shutil.rmtree(folder)
-        barrier()
+        raise_on_all_ranks(error)
+
+    def _prune(self) -> None:
+        """Remove shards whose checkpoint the parent has removed."""
+        suffix = Path(self.filename_tmpl).suffix
+        for folder in Path(self.out_dir).glob('*.shards'):
+            if not folder.with_suffix(suffix).exists():
+                shutil.rmtree(folder)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the shards and drop rank 0's rows from the optimizer state.
@@ -90,7 +97,13 @@ class ShardedCheckpointHook(CheckpointHook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, give this rank its rows and their optimizer state."""
         tables = _tables(runner)
-        if not runner._resume or not tables:
+        if not tables:
+            return
+        if not runner._resume:
+            runner.logger.warning(
+                'only the network is loaded: the class centers are read on '
+                'resume alone'
+            )
             return
         error = None
         try:

@@ -32,12 +32,6 @@ def all_reduce_max(x: Tensor) -> Tensor:
     return x
 
 
-def barrier() -> None:
-    """Wait for all ranks."""
-    if world_size() > 1:
-        dist.barrier()
-
-
 def gather_sizes(size: int, device: torch.device) -> list[int]:
     """The value of `size` on every rank, in rank order."""
     if world_size() == 1:

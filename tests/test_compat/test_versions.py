@@ -54,8 +54,7 @@ def test_missing_mmengine_is_an_import_error(monkeypatch):
         versions.check_stack()
     message = str(error.value)
     assert 'mmdense needs mmengine, which is not installed' in message
-    assert "pip install 'mmdense[onedl]'" in message
-    assert 'onedl-mmengine' in message
+    assert 'pip install onedl-mmengine' in message
 
 
 @pytest.mark.parametrize(

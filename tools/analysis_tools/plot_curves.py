@@ -99,7 +99,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     out = args.out or args.work_dirs[0] / 'curves.png'
-    runs = {d.name: collect(read_scalars(d)) for d in args.work_dirs}
+    runs = {str(d): collect(read_scalars(d)) for d in args.work_dirs}
     plot(runs, out)
     print(f'wrote {out}')
 

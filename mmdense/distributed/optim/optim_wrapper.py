@@ -163,6 +163,11 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 "'mmdense.RowSparseAdamW'"
             )
         if getattr(optimizer, 'fused', False):
+            if not sparse:
+                raise ValueError(
+                    'fused=True needs sampled centers, sample_rate < 1; set '
+                    'fused=False'
+                )
             self._check_fused(wrapper, clip_grad is not None and include)
         if clip_grad is not None and tables:
             clip = _ShardedClip(

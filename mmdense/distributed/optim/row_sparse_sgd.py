@@ -43,8 +43,8 @@ class RowSparseSGD(RowSparseMixin, torch.optim.SGD):
         nesterov: Whether to use Nesterov's momentum.
         update: `'rows'` or `'all'`.
         fused: Update rows inside the backward pass, so that their gradients
-            are never held. Not with gradient accumulation, clipping of the
-            shards, loss scaling or `update='all'`.
+            are never held. Not with all rows in use, gradient accumulation,
+            clipping of the shards, loss scaling or `update='all'`.
 
     Raises:
         ValueError: An unknown `update`, or `fused` with `update='all'`.
@@ -101,7 +101,7 @@ class RowSparseSGD(RowSparseMixin, torch.optim.SGD):
 
     def _begin_step(self, param: nn.Parameter, group: dict) -> None:
         if param in self._lazy:
-            self._lazy[param].prepare(param.grad.coalesce().indices()[0])
+            self._lazy[param].prepare(param.grad.indices()[0])
 
     def _end_step(
         self, param: nn.Parameter, rows: Tensor, group: dict

@@ -200,7 +200,7 @@ def _faces_of_file(path: Path) -> Iterator[Face]:
     except ImportError as error:
         raise ImportError(
             'reading fonts needs fontTools, which is not installed. Run: '
-            "pip install 'mmdense[optional]'"
+            "pip install fonttools, or -e '.[optional]'"
         ) from error
 
     count = 1

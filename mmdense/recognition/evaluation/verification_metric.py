@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.table import Table
 
+from mmdense.distributed.collectives import raise_on_all_ranks
 from mmdense.recognition.functional.verification import (
     roc_curve,
     tar_at_far,
@@ -56,6 +57,7 @@ class VerificationMetric(BaseMetric):
         self.fars = tuple(fars)
         self.num_hardest = num_hardest
         self.details: dict[str, np.ndarray] = {}
+        self._error: Exception | None = None
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Keep the embedding of each sample.
@@ -79,7 +81,26 @@ class VerificationMetric(BaseMetric):
             embedding = sample['embedding'].detach().float().cpu()
             self.results.append((int(sample['sample_idx']), embedding))
 
+    def evaluate(self, size: int) -> dict[str, float]:
+        """As in mmengine, but what fails on rank 0 raises on all ranks.
+
+        mmengine computes on rank 0 and broadcasts, where the others would
+        wait for a rank that has raised.
+        """
+        self._error = None
+        metrics = super().evaluate(size)
+        raise_on_all_ranks(self._error)
+        return metrics
+
     def compute_metrics(self, results: list) -> dict[str, float]:
+        """Score all pairs, on rank 0; errors wait for :meth:`evaluate`."""
+        try:
+            return self._score(results)
+        except Exception as error:
+            self._error = error
+            return {}
+
+    def _score(self, results: list) -> dict[str, float]:
         """Score all pairs, on rank 0.
 
         Raises:

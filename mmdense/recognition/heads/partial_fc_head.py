@@ -39,7 +39,7 @@ class PartialFCHead(BaseModule):
     `mmdense.ShardedOptimWrapperConstructor` to build the optimizer and
     `mmdense.ShardedCheckpointHook` to save: the centers are not in
     `state_dict`. For `sample_rate` < 1 their gradient is sparse, which
-    `mmdense.RowSparseSGD` takes.
+    `mmdense.RowSparseSGD` and `mmdense.RowSparseAdamW` take.
 
     Args:
         num_classes: Number of classes, C, over all ranks.
@@ -50,7 +50,7 @@ class PartialFCHead(BaseModule):
         sampler: How negatives are drawn, uniformly and without replacement
             within a step either way. `'cycle'` walks a shuffled order of the
             rank's classes, one slice a step, and shuffles anew when less
-            than a slice is left, so that no center waits for long;
+            than a slice is left, so that a center seldom waits for long;
             `'independent'` draws afresh each step.
         filter_threshold: Negatives with a cosine above this take no part,
             against classes that are really one identity (the inter-class
@@ -64,7 +64,8 @@ class PartialFCHead(BaseModule):
 
     Raises:
         ValueError: `num_classes` < 1, `sample_rate` outside (0, 1],
-            `filter_threshold` outside [-1, 1] or an unknown `sampler`.
+            `filter_threshold` outside [-1, 1], `topk` outside
+            [0, num_classes] or an unknown `sampler`.
         TypeError: `loss` is not a margin loss.
     """
 
@@ -193,7 +194,17 @@ class PartialFCHead(BaseModule):
             embeddings = embeddings.to(weight.dtype)
             norm = embeddings.norm(dim=1, keepdim=True)
             unit = embeddings / norm.clamp_min(1e-12)
-            sizes = gather_sizes(len(labels), labels.device)
+            labels = labels.to(embeddings.device)
+            matching = len(labels) == len(embeddings)
+            sizes = gather_sizes(
+                len(labels) if matching else -1, embeddings.device
+            )
+            if min(sizes) < 0:
+                raise ValueError(
+                    f'got {len(labels)} labels for {len(embeddings)} '
+                    'embeddings on this rank, expected one label per '
+                    f'image; wrong on rank {sizes.index(min(sizes))}'
+                )
             gathered = gather_batch(torch.cat([unit, norm], dim=1), sizes)
             unit, norm = gathered.split([self.in_channels, 1], dim=1)
             norm = norm.squeeze(1)
