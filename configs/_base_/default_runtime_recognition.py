@@ -10,6 +10,9 @@ default_hooks = dict(
         type='mmdense.ShardedCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
+    # Every rank normalises by its own batches; what is validated and saved
+    # is the mean over ranks.
+    dict(type='SyncBuffersHook'),
     dict(type='mmdense.ProgressBarHook'),
     dict(type='mmdense.VerificationVisualizationHook'),
 ]
