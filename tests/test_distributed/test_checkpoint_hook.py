@@ -28,7 +28,7 @@ def _names(folder):
     return sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix in ('.pth', '.shards')
+        if path.suffix in ('.pth', '.pt', '.shards')
     )
 
 
@@ -108,6 +108,16 @@ def test_shards_are_pruned_with_their_checkpoints(tmp_path):
         'epoch_4.shards',
         'epoch_5.pth',
         'epoch_5.shards',
+    ]
+
+
+def test_shards_stay_beside_checkpoints_of_any_name(tmp_path):
+    _train(tmp_path, 2, checkpoint=dict(filename_tmpl='net-{}.pt'))
+    assert _names(tmp_path) == [
+        'net-1.pt',
+        'net-1.shards',
+        'net-2.pt',
+        'net-2.shards',
     ]
 
 

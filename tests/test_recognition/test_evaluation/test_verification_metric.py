@@ -221,3 +221,23 @@ def test_golden_embeddings(kind):
     np.testing.assert_allclose(
         2 - 2 * details['scores'], data[f'{kind}distance'], atol=1e-6
     )
+
+
+def _evaluate_with_nan():
+    embeddings, meta = _problem()
+    metric = VerificationMetric()
+    metric.dataset_meta = meta
+    for index in range(rank(), _SAMPLES, 3):
+        embedding = torch.tensor(embeddings[index])
+        if index == 4:
+            embedding[0] = math.nan
+        metric.process(None, [dict(sample_idx=index, embedding=embedding)])
+    metric.evaluate(_SAMPLES)
+
+
+def test_what_fails_on_rank_0_raises_on_all(ranks):
+    # mmengine computes there alone, and the others wait for its result.
+    outcomes = ranks(3).outcomes(_evaluate_with_nan)
+    assert isinstance(outcomes[0], ValueError)
+    for outcome in outcomes:
+        assert 'NaN or infinite' in str(outcome)

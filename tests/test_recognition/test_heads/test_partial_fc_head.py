@@ -156,3 +156,13 @@ def test_steps_of_an_own_loop_are_counted():
     head = PartialFCHead(40, 4, _COS, sample_rate=0.25, seed=3)
     head.step = 2
     assert head._sample(labels)[0].tolist() == draws[0][2]
+
+
+def test_a_missing_label_of_one_rank_raises_on_all(ranks):
+    labels = [[0, 9], [3]]
+    for number, outcome in enumerate(
+        ranks(2).outcomes(_loss_of_bad_input, labels)
+    ):
+        assert isinstance(outcome, ValueError)
+        assert f'got {len(labels[number])} labels for 2 emb' in str(outcome)
+        assert 'wrong on rank 1' in str(outcome)
