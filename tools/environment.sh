@@ -16,8 +16,8 @@ VENV=${VENV:-$PWD/.venv}
     exit 1
 }
 
-# Made anew when what it is made from has changed.
-wanted=$(cat constraints.txt setup.cfg setup.py pyproject.toml | cksum)
+# Made anew when what it is made from has changed, or another checkout.
+wanted="$PWD $(cat constraints.txt setup.cfg setup.py pyproject.toml | cksum)"
 if [ "$(cat "$VENV/.made_from" 2>/dev/null || true)" != "$wanted" ]; then
     echo "Installing into $VENV (about 6 GB, some minutes) ..."
     [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
