@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ..sparse import sparse_rows
+
 # Rows updated at a time: few enough for the temporaries to stay small.
 ROWS_PER_CHUNK = 8192
 
@@ -12,10 +14,7 @@ ROWS_PER_CHUNK = 8192
 def _all_rows(grad: Tensor) -> Tensor:
     """A dense gradient as a sparse one that names every row."""
     rows = torch.arange(len(grad), device=grad.device)
-    with torch.sparse.check_sparse_tensor_invariants(enable=False):
-        return torch.sparse_coo_tensor(
-            rows[None], grad, grad.shape, is_coalesced=True
-        )
+    return sparse_rows(rows, grad, grad.shape)
 
 
 def coalesced(grad: Tensor) -> Tensor:
@@ -29,10 +28,7 @@ def coalesced(grad: Tensor) -> Tensor:
     rows = grad._indices()[0]
     if not bool((rows[1:] > rows[:-1]).all()):
         return grad.coalesce()
-    with torch.sparse.check_sparse_tensor_invariants(enable=False):
-        return torch.sparse_coo_tensor(
-            rows[None], grad._values(), grad.shape, is_coalesced=True
-        )
+    return sparse_rows(rows, grad._values(), grad.shape)
 
 
 def read_rows(table: Tensor, rows: Tensor | slice) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmdense.distributed.collectives import all_reduce_max, all_reduce_sum
+from mmdense.distributed.sparse import sparse_rows
 
 from .softmax_chunks import (
     Chunk,
@@ -296,12 +297,7 @@ def _gradients(ctx: Any, grad_loss: Tensor) -> tuple:
     chunks.buffers.clear()
     grad_weight = None if update_rows else values
     if chunks.index is not None and not update_rows:
-        # The check would read back all indices; the switch for the
-        # block, unlike the argument, does not warn once a process.
-        with torch.sparse.check_sparse_tensor_invariants(enable=False):
-            grad_weight = torch.sparse_coo_tensor(
-                chunks.index[None], values, weight.shape, is_coalesced=True
-            )
+        grad_weight = sparse_rows(chunks.index, values, weight.shape)
     return (
         grad_unit * grad_loss,
         grad_norm * grad_loss,
