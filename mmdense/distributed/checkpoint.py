@@ -6,78 +6,203 @@ which says what rows each file has. Any number of ranks can read it.
 """
 
 import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmengine.hooks import CheckpointHook, EMAHook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
+from torch import Tensor
 
 from ..registry import HOOKS
+from .atomic_files import ATOMIC_BACKEND, remove_partial
+from .checkpoint_checks import (
+    check_averaging,
+    check_checkpoint_file,
+    folder_of,
+    repair_last_checkpoint,
+)
+from .checkpoint_order import RemovesLater, ShardsFirst, remove_checkpoint
 from .collectives import raise_on_all_ranks, rank, world_size
 from .model_wrapper import check_model_wrapper
-from .shard_files import read_manifest, read_rows, row_slots, write_shards
-from .sharding import ShardedTable, named_sharded_tables
+from .plain_checkpoint import from_plain, to_plain
+from .rank_state import (
+    collect_rank_state,
+    has_gradients,
+    restore_gradients,
+    saved_buffers,
+)
+from .shard_files import link_shards, row_slots, write_shards
+from .shard_reading import (
+    check_files,
+    read_manifest,
+    read_rank_state,
+    read_rows,
+)
+from .table_state import (
+    optimizer_places,
+    optimizer_states,
+    plain_model,
+    tables_of,
+)
 
 
 @HOOKS.register_module()
 class ShardedCheckpointHook(CheckpointHook):
     """mmengine's checkpoint hook for models with sharded tables.
 
-    Beside each periodic `epoch_N.pth` (or `iter_N.pth`) it writes
-    `epoch_N.shards/` with the rows of all ranks and their optimizer state,
+    Beside each `epoch_N.pth`, `iter_N.pth` or `best_*.pth` it writes a
+    folder `*.shards/` with the rows of all ranks and their optimizer state,
     and on resume gives every rank its rows back, also when the number of
-    ranks has changed. Checkpoints of the best score hold the network alone.
-    Use it as `default_hooks.checkpoint`; it takes the arguments of mmengine's.
+    ranks has changed.
+
+    Every file appears by one rename when it is complete, the `.pth` after
+    its shards, and an older checkpoint is removed after the new one is
+    there: whenever the run is killed, a consistent checkpoint exists. The
+    `.pth` is of plain types, so that `torch.load(..., weights_only=True)`
+    reads it. Models without tables are saved this way, too.
+
+    Use it as `default_hooks.checkpoint`; it takes the arguments of mmengine's
+    hook.
     """
 
-    _shards: str | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.backend_args is None and self.file_client_args is None:
+            self.backend_args = dict(backend=ATOMIC_BACKEND)
+        #: What the `.pth` that is being written says of its shards.
+        self._shards: dict | None = None
+        #: The last folder written, and for what iteration.
+        self._written: tuple[Path, int, str] | None = None
+        self._rank_state: dict[str, Tensor] = {}
+        self._superseded: list[str] = []
+
+    def before_run(self, runner: Runner) -> None:
+        """See that there is something whole to resume from."""
+        if not runner._resume:
+            return
+        error = None
+        try:
+            if rank() == 0:
+                if runner._load_from is None:
+                    folder = self._folder(runner)
+                    repair_last_checkpoint(runner, folder, self.filename_tmpl)
+                check_checkpoint_file(runner)
+        except Exception as e:
+            error = e
+        raise_on_all_ranks(error)
 
     def before_train(self, runner: Runner) -> None:
         """Refuse what would not work: wrappers, storage without folders."""
         super().before_train(runner)
         check_model_wrapper(runner.model)
-        if _tables(runner) and any(
-            isinstance(h, EMAHook) for h in runner.hooks
-        ):
-            _check_averaging(runner)
+        if tables_of(runner):
+            check_averaging(runner)
         if '://' in str(self.out_dir):
             raise ValueError(
-                f'got out_dir={self.out_dir!r}; shards are written to a '
+                f'got out_dir={self.out_dir!r}; checkpoints are written to a '
                 'local or mounted folder only'
             )
+        self.file_backend = RemovesLater(self.file_backend)
+        if rank() == 0:
+            remove_partial(Path(self.out_dir))
+            for name in self._superseded:
+                remove_checkpoint(Path(self.out_dir) / name)
+            self._prune()
+        self._superseded = []
+        if self._rank_state:
+            restored = restore_gradients(plain_model(runner), self._rank_state)
+            self._rank_state = {}
+            if restored:
+                runner.logger.info(
+                    'the gradients of the micro-batches before the '
+                    'checkpoint are restored; disregard a warning that they '
+                    'are lost'
+                )
+
+    def _folder(self, runner: Runner) -> Path:
+        """Where checkpoints are, before :meth:`before_train` has set it."""
+        if self.out_dir in (None, runner.work_dir):
+            return Path(runner.work_dir)
+        return Path(self.out_dir) / Path(runner.work_dir).name
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
-        tables = _tables(runner)
-        if tables:
-            name = Path(self.filename_tmpl.format(step)).stem + '.shards'
-            flush = getattr(runner.optim_wrapper.optimizer, 'flush', None)
-            if flush is not None:
-                flush()
-            states = _optimizer_states(runner, tables)
-            slots = {
-                key: row_slots(states[key], table)
-                for key, table in tables.items()
-            }
-            write_shards(Path(self.out_dir) / name, tables, slots, meta)
-            self._shards = name
+        self._save(runner, super()._save_checkpoint_with_step, step, meta=meta)
+
+    def _save_best_checkpoint(self, runner, metrics) -> None:
+        self._save(runner, super()._save_best_checkpoint, metrics)
+
+    def _save(self, runner, save, *args, **kwargs) -> None:
+        """Run mmengine's method such that each `.pth` follows its shards."""
+        nested = isinstance(runner, ShardsFirst)
+        if not nested:
+            runner = ShardsFirst(runner, self._write_shards)
         error = None
         try:
-            super()._save_checkpoint_with_step(runner, step, meta)
-            if rank() == 0:
-                self._prune()
-        except OSError as e:  # on rank 0, which alone writes the .pth
+            save(runner, *args, **kwargs)
+        except Exception as e:  # maybe on rank 0 alone, which writes files
             error = e
-        finally:
-            self._shards = None
         raise_on_all_ranks(error)
+        if not nested and rank() == 0:
+            for path in self.file_backend.take():
+                remove_checkpoint(path)
+            self._prune()
+
+    def _write_shards(self, runner, path: Path, meta: dict) -> None:
+        """Write the shards of the checkpoint `path`; on all ranks."""
+        self._shards = None
+        tables = tables_of(runner)
+        folder = path.with_suffix('.shards')
+        iteration = meta['iter']
+        if self._written and self._written[1] == iteration:
+            # Nothing has changed since the checkpoint of this iteration,
+            # of which this is the best or a second version.
+            source, _, sha256 = self._written
+            error = None
+            try:
+                if rank() == 0 and source != folder:
+                    link_shards(source, folder)
+            except OSError as e:
+                error = e
+            raise_on_all_ranks(error)
+            self._shards = dict(folder=folder.name, manifest_sha256=sha256)
+            return
+        flush = getattr(runner.optim_wrapper.optimizer, 'flush', None)
+        if flush is not None:
+            flush()
+        state = collect_rank_state(plain_model(runner), runner.optim_wrapper)
+        if not tables and not state:
+            return
+        states = optimizer_states(runner, tables)
+        slots = {
+            key: row_slots(states[key], table) for key, table in tables.items()
+        }
+        size = sum(t.weight.nbytes for t in tables.values()) + sum(
+            value.nbytes for s in slots.values() for value in s.values()
+        )
+        runner.logger.info(
+            f'Writing {folder.name}: {size / 2**20:,.1f} MiB on each rank'
+        )
+        started = time.perf_counter()
+        if rank() == 0:
+            # Its shards are about to go, should it be there from another
+            # run.
+            path.unlink(missing_ok=True)
+        sha256 = write_shards(folder, tables, slots, meta, state)
+        runner.logger.info(
+            f'{folder.name} written in {time.perf_counter() - started:.1f} s'
+        )
+        self._shards = dict(folder=folder.name, manifest_sha256=sha256)
+        self._written = folder, iteration, sha256
 
     def _prune(self) -> None:
-        """Remove shards whose checkpoint the parent has removed."""
+        """Remove shards whose checkpoint is gone."""
         suffix = Path(self.filename_tmpl).suffix
         for folder in Path(self.out_dir).glob('*.shards'):
-            if not folder.with_suffix(suffix).exists():
-                shutil.rmtree(folder)
+            stem = folder.with_suffix('')
+            if not any(stem.with_suffix(s).exists() for s in (suffix, '.pth')):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the shards and drop rank 0's rows from the optimizer state.
@@ -86,45 +211,59 @@ class ShardedCheckpointHook(CheckpointHook):
         """
         if self._shards:
             checkpoint['meta']['shards'] = self._shards
+        if isinstance(self.file_backend, RemovesLater):
+            checkpoint['meta']['superseded'] = [
+                Path(path).name for path in self.file_backend.paths
+            ]
         if 'optimizer' in checkpoint:
-            tables = _tables(runner)
-            places = _optimizer_places(runner, tables)
+            tables = tables_of(runner)
+            places = optimizer_places(runner, tables)
             for name, table in tables.items():
                 state = checkpoint['optimizer']['state'].get(places[name], {})
                 for slot in row_slots(state, table):
                     del state[slot]
+        for key in checkpoint:
+            if key != 'state_dict':
+                checkpoint[key] = to_plain(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, give this rank its rows and their optimizer state."""
-        tables = _tables(runner)
-        if not tables:
-            return
+        for key in list(checkpoint):
+            if key != 'state_dict':
+                checkpoint[key] = from_plain(checkpoint[key])
+        tables = tables_of(runner)
         if not runner._resume:
-            runner.logger.warning(
-                'only the network is loaded: the class centers are read on '
-                'resume alone'
-            )
+            if tables:
+                runner.logger.warning(
+                    'only the network is loaded: the class centers are read '
+                    'on resume alone'
+                )
+            return
+        shards = checkpoint['meta'].get('shards')
+        self._superseded = checkpoint['meta'].get('superseded', [])
+        if shards is None and not tables:
             return
         error = None
         try:
-            name = checkpoint['meta'].get('shards')
-            if name is None:
+            if shards is None:
                 raise ValueError(
                     'the checkpoint names no shards, so its class centers '
                     'were not saved; resume from an epoch_N.pth or '
                     'iter_N.pth that ShardedCheckpointHook wrote'
                 )
-            folder = _folder_of(runner, name)
-            manifest = read_manifest(folder)
+            folder = folder_of(runner, shards['folder'])
+            manifest = read_manifest(folder, shards['manifest_sha256'])
+            check_files(folder, manifest)
             rows = {
                 key: read_rows(folder, manifest, key, table)
                 for key, table in tables.items()
             }
+            state = read_rank_state(folder, manifest)
         except Exception as e:
             error = e
         raise_on_all_ranks(error)
 
-        places = _optimizer_places(runner, tables)
+        places = optimizer_places(runner, tables)
         states = checkpoint.get('optimizer', {}).get('state', {})
         for key, table in tables.items():
             with torch.no_grad():
@@ -134,52 +273,22 @@ class ShardedCheckpointHook(CheckpointHook):
             f'{folder.name}: read rows of {manifest["world_size"]} rank(s) '
             f'into {world_size()}'
         )
+        self._rank_state = state
+        same_size = manifest['world_size'] == world_size()
+        self._restore_rank_state(runner, checkpoint, same_size)
 
-
-def _check_averaging(runner: Runner) -> None:
-    if getattr(runner.optim_wrapper.optimizer, 'is_lazy', False):
-        raise ValueError(
-            "EMAHook swaps weights under an optimizer with update='all', "
-            "which tracks the age of their rows; use update='rows', or no "
-            'EMAHook'
-        )
-    runner.logger.warning(
-        'EMAHook averages the network and copies the sharded tables along, '
-        'which takes twice their memory; their average is not saved'
-    )
-
-
-def _tables(runner: Runner) -> dict[str, ShardedTable]:
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
-    return dict(named_sharded_tables(model))
-
-
-def _optimizer_places(
-    runner: Runner, tables: dict[str, ShardedTable]
-) -> dict[str, int]:
-    """Number of each table's weight in the optimizer's state_dict."""
-    order = {}
-    for group in runner.optim_wrapper.optimizer.param_groups:
-        for param in group['params']:
-            order[id(param)] = len(order)
-    return {name: order[id(table.weight)] for name, table in tables.items()}
-
-
-def _optimizer_states(
-    runner: Runner, tables: dict[str, ShardedTable]
-) -> dict[str, dict]:
-    state = runner.optim_wrapper.optimizer.state
-    return {
-        name: state.get(table.weight, {}) for name, table in tables.items()
-    }
-
-
-def _folder_of(runner: Runner, name: str) -> Path:
-    """The folder of shards, beside the checkpoint that is being resumed."""
-    if runner._load_from:
-        return Path(runner._load_from).parent / name
-    # Resumed from work_dir/last_checkpoint, which holds the file's path.
-    last = Path(runner.work_dir) / 'last_checkpoint'
-    return Path(last.read_text().strip()).parent / name
+    def _restore_rank_state(
+        self, runner: Runner, checkpoint: dict, same_size: bool
+    ) -> None:
+        """Take over buffers now and gradients when training starts."""
+        state = self._rank_state
+        if same_size:
+            checkpoint['state_dict'].update(saved_buffers(state))
+            return
+        if has_gradients(state):
+            runner.logger.warning(
+                'the checkpoint was saved between the micro-batches of '
+                'gradient accumulation by another number of ranks; their '
+                'gradients are lost'
+            )
+        self._rank_state = {}

@@ -3,6 +3,8 @@
 Without a process group, or in one of a single rank, each is the identity.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -91,6 +93,15 @@ class _GatherBatch(torch.autograd.Function):
         return mine * len(sizes), None
 
 
+def gather_objects(x: Any) -> list[Any]:
+    """The picklable `x` of every rank, in rank order."""
+    if world_size() == 1:
+        return [x]
+    everyone = [None] * world_size()
+    dist.all_gather_object(everyone, x)
+    return everyone
+
+
 def raise_on_all_ranks(error: Exception | None) -> None:
     """Raise on every rank if any rank has an error; else do nothing.
 
@@ -105,9 +116,8 @@ def raise_on_all_ranks(error: Exception | None) -> None:
         RuntimeError: On the others, naming the first rank that failed.
     """
     if world_size() > 1:
-        messages: list[str | None] = [None] * world_size()
         mine = None if error is None else f'{type(error).__name__}: {error}'
-        dist.all_gather_object(messages, mine)
+        messages = gather_objects(mine)
         failed = [i for i, message in enumerate(messages) if message]
         if failed and error is None:
             raise RuntimeError(

@@ -73,10 +73,10 @@ def test_resume_of_a_named_file_from_elsewhere(tmp_path):
 def test_checkpoint_holds_no_centers_and_loads_safely(tmp_path):
     runner = _train(tmp_path, 1)
     checkpoint = torch.load(
-        tmp_path / 'epoch_1.pth', map_location='cpu', weights_only=False
+        tmp_path / 'epoch_1.pth', map_location='cpu', weights_only=True
     )
     assert not [key for key in checkpoint['state_dict'] if 'centers' in key]
-    assert checkpoint['meta']['shards'] == 'epoch_1.shards'
+    assert checkpoint['meta']['shards']['folder'] == 'epoch_1.shards'
     rows = [
         value.shape
         for state in checkpoint['optimizer']['state'].values()
@@ -202,7 +202,6 @@ def test_all_ranks_raise_when_one_file_is_gone(ranks, tmp_path):
     folder = tmp_path / 'epoch_1.shards'
     (folder / 'rank_00002_of_00003.safetensors').unlink()
     outcomes = ranks(3).outcomes(_run_rank, str(tmp_path), 2, True)
-    assert isinstance(outcomes[2], FileNotFoundError)
-    for outcome in outcomes[:2]:
-        assert isinstance(outcome, RuntimeError)
-        assert 'rank 2 failed: FileNotFoundError' in str(outcome)
+    for outcome in outcomes:
+        assert isinstance(outcome, FileNotFoundError)
+        assert 'rank_00002_of_00003' in str(outcome)

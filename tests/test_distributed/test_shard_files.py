@@ -11,11 +11,10 @@ import torch.distributed as dist
 from mmdense.distributed.collectives import rank
 from mmdense.distributed.shard_files import (
     MANIFEST,
-    read_manifest,
-    read_rows,
     row_slots,
     write_shards,
 )
+from mmdense.distributed.shard_reading import read_manifest, read_rows
 from mmdense.distributed.sharding import ShardedTable, draw_rows
 
 _DIM = 4
@@ -142,7 +141,9 @@ def test_all_ranks_learn_of_a_failed_write(ranks, tmp_path):
     outcomes = ranks(3).outcomes(_write_where_only_some_can, str(folder))
     kinds = [type(outcome) for outcome in outcomes]
     assert kinds == [RuntimeError, OSError, RuntimeError]
-    assert 'rank 1 failed: OSError: disk full' in str(outcomes[2])
+    assert 'rank 1 failed: OSError' in str(outcomes[2])
+    assert 'could not be written: disk full' in str(outcomes[2])
+    assert not list(tmp_path.glob('.*.partial'))
     # What was there before is still whole.
     assert (folder / 'old').exists()
 
