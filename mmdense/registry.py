@@ -7,6 +7,7 @@ implementations. Only the nodes in use are here.
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -61,4 +62,10 @@ HOOKS = Registry(
         'mmdense.engine',
         'mmdense.recognition.visualization',
     ],
+)
+LOOPS = Registry(
+    'loop',
+    parent=MMENGINE_LOOPS,
+    scope='mmdense',
+    locations=['mmdense.engine'],
 )

@@ -1,5 +1,6 @@
 """What both wings want of the training loop."""
 
 from .progress_bar import ProgressBarHook
+from .resumable_loop import ResumableEpochLoop
 
-__all__ = ['ProgressBarHook']
+__all__ = ['ProgressBarHook', 'ResumableEpochLoop']

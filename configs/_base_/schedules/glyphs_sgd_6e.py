@@ -25,7 +25,8 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 
-train_cfg = dict(by_epoch=True, max_epochs=6, val_interval=1)
+train_cfg = dict(
+    type='mmdense.ResumableEpochLoop', max_epochs=6, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 
