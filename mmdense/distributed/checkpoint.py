@@ -146,7 +146,8 @@ class ShardedCheckpointHook(CheckpointHook):
         raise_on_all_ranks(error)
         if not nested and rank() == 0:
             for path in self.file_backend.take():
-                remove_checkpoint(path)
+                if path not in runner.saved:
+                    remove_checkpoint(path)
             self._prune()
 
     def _write_shards(self, runner, path: Path, meta: dict) -> None:
@@ -200,8 +201,9 @@ class ShardedCheckpointHook(CheckpointHook):
         """Remove shards whose checkpoint is gone."""
         suffix = Path(self.filename_tmpl).suffix
         for folder in Path(self.out_dir).glob('*.shards'):
-            stem = folder.with_suffix('')
-            if not any(stem.with_suffix(s).exists() for s in (suffix, '.pth')):
+            # The best has a name of mmengine's choice, which ends in .pth.
+            pths = [folder.with_suffix(s) for s in {suffix, '.pth'}]
+            if not any(path.exists() for path in pths):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -213,7 +215,7 @@ class ShardedCheckpointHook(CheckpointHook):
             checkpoint['meta']['shards'] = self._shards
         if isinstance(self.file_backend, RemovesLater):
             checkpoint['meta']['superseded'] = [
-                Path(path).name for path in self.file_backend.paths
+                path.name for path in self.file_backend.paths
             ]
         if 'optimizer' in checkpoint:
             tables = tables_of(runner)
@@ -241,6 +243,10 @@ class ShardedCheckpointHook(CheckpointHook):
             return
         shards = checkpoint['meta'].get('shards')
         self._superseded = checkpoint['meta'].get('superseded', [])
+        here = self._folder(runner).resolve()
+        if folder_of(runner, '').resolve() != here:
+            # Files of these names are of another run.
+            self._superseded = []
         if shards is None and not tables:
             return
         error = None

@@ -45,6 +45,8 @@ class ShardsFirst:
     def __init__(self, runner: Runner, write_shards: Callable) -> None:
         self._runner = runner
         self._write_shards = write_shards
+        #: The checkpoints saved so far.
+        self.saved: list[Path] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
@@ -55,6 +57,7 @@ class ShardsFirst:
         """Write the shards, then the `.pth`; errors on all ranks."""
         path = Path(out_dir) / filename
         self._write_shards(self._runner, path, kwargs['meta'])
+        self.saved.append(path)
         error = None
         try:
             self._runner.save_checkpoint(out_dir, filename, *args, **kwargs)

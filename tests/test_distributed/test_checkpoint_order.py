@@ -254,3 +254,40 @@ def test_the_loss_scaler_goes_on(tmp_path):
     assert expected['scale'] > 64, 'it has grown'
     for name, value in final_state(straight).items():
         assert np.array_equal(value, final_state(resumed)[name]), name
+
+
+def test_a_best_that_is_found_again_under_its_name_stays(tmp_path):
+    """As after resuming from before it, with a better score."""
+    kwargs = dict(checkpoint=dict(save_best='score', rule='greater'))
+    _train(tmp_path, 2, [0.1, 0.7], **kwargs)
+    path = tmp_path / 'epoch_1.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    best = tmp_path / 'best_score_epoch_2.pth'
+    checkpoint['message_hub']['runtime_info']['best_ckpt'] = str(best)
+    torch.save(checkpoint, path)
+    _train(tmp_path, 2, [0.9], resume=True, load_from=str(path), **kwargs)
+    assert best.exists()
+    assert best.with_suffix('.shards').exists()
+
+
+def test_shards_of_a_best_whose_name_has_dots_stay(tmp_path):
+    kwargs = dict(checkpoint=dict(save_best='tar@0.001', rule='greater'))
+    metric = dict(type='mmdense.GivenScores', scores=[0.3, 0.2])
+    with mock.patch.object(
+        GivenScores,
+        'compute_metrics',
+        lambda self, results: {'tar@0.001': next(self.scores)},
+    ):
+        _train(tmp_path, 2, [0.3, 0.2], val_evaluator=metric, **kwargs)
+    assert (tmp_path / 'best_tar@0.001_epoch_1.shards').exists()
+
+
+def test_a_run_resumed_elsewhere_removes_nothing_there(tmp_path):
+    kwargs = dict(checkpoint=dict(max_keep_ckpts=1))
+    _train(tmp_path / 'a', 2, **kwargs)
+    (tmp_path / 'b').mkdir()
+    other = tmp_path / 'b' / 'epoch_1.pth'
+    other.touch()
+    path = str(tmp_path / 'a' / 'epoch_2.pth')
+    _train(tmp_path / 'b', 3, resume=True, load_from=path, **kwargs)
+    assert other.exists()
