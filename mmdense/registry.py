@@ -60,6 +60,7 @@ HOOKS = Registry(
     locations=[
         'mmdense.distributed.checkpoint',
         'mmdense.engine',
+        'mmdense.recognition.hooks',
         'mmdense.recognition.visualization',
     ],
 )

@@ -24,7 +24,9 @@ from .checkpoint_checks import (
     repair_last_checkpoint,
 )
 from .checkpoint_order import RemovesLater, ShardsFirst, remove_checkpoint
+from .class_maps import ClassMap
 from .collectives import raise_on_all_ranks, rank, world_size
+from .fine_tuning import load_tables
 from .model_wrapper import check_model_wrapper
 from .plain_checkpoint import from_plain, to_plain
 from .rank_state import (
@@ -64,11 +66,21 @@ class ShardedCheckpointHook(CheckpointHook):
     reads it. Models without tables are saved this way, too.
 
     Use it as `default_hooks.checkpoint`; it takes the arguments of mmengine's
-    hook.
+    hook and one more.
+
+    Args:
+        *args: As in mmengine.
+        class_map: Which rows `load_from`, without resume, takes from the
+            shards of a checkpoint; see :func:`~mmdense.distributed.
+            class_maps.resolve_class_map`.
+        **kwargs: As in mmengine.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, class_map: ClassMap = 'auto', **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.class_map = class_map
         if self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
         #: What the `.pth` that is being written says of its shards.
@@ -235,11 +247,7 @@ class ShardedCheckpointHook(CheckpointHook):
                 checkpoint[key] = from_plain(checkpoint[key])
         tables = tables_of(runner)
         if not runner._resume:
-            if tables:
-                runner.logger.warning(
-                    'only the network is loaded: the class centers are read '
-                    'on resume alone'
-                )
+            load_tables(runner, checkpoint, self.class_map)
             return
         shards = checkpoint['meta'].get('shards')
         self._superseded = checkpoint['meta'].get('superseded', [])

@@ -115,6 +115,8 @@ class ShardedTable(nn.Module):
         weight: Parameter of shape (stop - start, dim).
         start: First row of this rank.
         stop: One past the last row of this rank.
+        new_rows: Rows of this rank that loading a checkpoint for fine-tuning
+            has left as they were initialised; None before.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class ShardedTable(nn.Module):
         # Read by optimizers: attributes of the parameter, as they know no
         # modules.
         self.weight.sparse_table = sparse  # type: ignore[attr-defined]
+        self.new_rows: Tensor | None = None
         self.reset_parameters()
 
     @torch.no_grad()
