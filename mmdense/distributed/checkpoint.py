@@ -252,7 +252,7 @@ class ShardedCheckpointHook(CheckpointHook):
         shards = checkpoint['meta'].get('shards')
         self._superseded = checkpoint['meta'].get('superseded', [])
         here = self._folder(runner).resolve()
-        if folder_of(runner, '').resolve() != here:
+        if folder_of(runner, 'x').parent.resolve() != here:
             # Files of these names are of another run.
             self._superseded = []
         if shards is None and not tables:

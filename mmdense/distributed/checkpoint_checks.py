@@ -97,6 +97,18 @@ def check_checkpoint_file(runner: Runner) -> None:
 
 
 def folder_of(runner: Runner, name: str) -> Path:
-    """The folder of shards, beside the checkpoint that is being read."""
+    """The folder of shards, beside the checkpoint that is being read.
+
+    Args:
+        runner: The runner.
+        name: The folder's name when it was saved. One that is called like
+            the checkpoint now, as both were renamed, comes first.
+    """
     path = runner._load_from or last_checkpoint(runner)
-    return Path(path or runner.work_dir).parent / name
+    return shards_beside(Path(path or runner.work_dir), name)
+
+
+def shards_beside(path: Path, name: str) -> Path:
+    """The shards of the checkpoint `path`; see :func:`folder_of`."""
+    renamed = path.with_suffix('.shards')
+    return renamed if renamed.is_dir() else path.with_name(name)

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -124,7 +125,7 @@ def write_shards(
 
 def write_table_files(
     folder: Path,
-    tables: dict[str, dict[str, Tensor]],
+    tables: dict[str, dict[str, Any]],
     meta: dict,
     num_files: int = 1,
 ) -> str:
@@ -134,7 +135,8 @@ def write_table_files(
         folder: Where the files will be. An older folder of this name is
             replaced.
         tables: For each table by name, `weight`, (C, d), and any slots,
-            (C, ...).
+            (C, ...): tensors or what is sliced like them; see
+            :mod:`~mmdense.distributed.lazy_tables`.
         meta: Further entries of the manifest: `epoch` and `iter`.
         num_files: Number of files.
 

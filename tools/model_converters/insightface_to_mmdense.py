@@ -1,0 +1,54 @@
+"""Convert a checkpoint of insightface's arcface_torch.
+
+    python tools/model_converters/insightface_to_mmdense.py WORK_DIR OUT.pth
+
+WORK_DIR has `model.pt`, and, if it was trained with `save_all_states`,
+`checkpoint_gpu_{rank}.pt` of all ranks. With the latter, the class centers go
+to `OUT.shards` beside OUT.pth. Optimizer state is left behind: the result is
+for `load_from` and `tools/test.py`, not for `--resume`.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmdense.recognition.insightface import from_insightface
+
+
+def main() -> None:
+    """Convert, and print the config that goes with it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'sources', nargs='+', type=Path, help='folder, or single files'
+    )
+    parser.add_argument('out', type=Path, help='the .pth file to write')
+    parser.add_argument(
+        '--num-files',
+        type=int,
+        help='files of class centers (default: as many as there were)',
+    )
+    args = parser.parse_args()
+    if args.out.suffix != '.pth':
+        parser.error(f'OUT is {args.out}, expected a file ending in .pth')
+    found = from_insightface(args.sources, args.out, args.num_files)
+    size, classes = found['embedding'], found['num_classes']
+    print(f'# {args.out}')
+    depth = found['depth']
+    print(f"backbone=dict(type='mmdense.IResNet', depth={depth})")
+    print(
+        "neck=dict(type='mmdense.EmbeddingNeck', in_channels=512, "
+        f'spatial_size=7, out_channels={size})'
+    )
+    if classes is None:
+        print('# no class centers: only model.pt was given')
+    else:
+        print(
+            "head=dict(type='mmdense.PartialFCHead', "
+            f'num_classes={classes}, in_channels={size}, ...)'
+        )
+
+
+if __name__ == '__main__':
+    main()
