@@ -66,9 +66,17 @@ def enable_tta(cfg: Config) -> None:
     host's default, the image and its mirror image.
 
     Raises:
-        ValueError: They are missing and the model is from neither host.
+        ValueError: They are missing and the model is from neither host, or
+            gives embeddings.
     """
     host = host_of(cfg)
+    head = (cfg.model.get('head') or {}).get('type')
+    if 'tta_model' not in cfg and str(head).endswith('PartialFCHead'):
+        raise ValueError(
+            '--tta averages class scores, but a model with PartialFCHead '
+            'gives embeddings; leave --tta out, or set `tta_model` in the '
+            'config to a model that merges embeddings'
+        )
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset

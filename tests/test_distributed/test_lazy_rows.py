@@ -154,3 +154,28 @@ def test_unknown_updates_are_refused():
         RowSparseSGD([nn.Parameter(_start())], update='lazy')
     with pytest.raises(ValueError, match="needs update='rows'"):
         RowSparseSGD([nn.Parameter(_start())], update='all', fused=True)
+
+
+def test_a_loaded_state_has_nothing_to_catch_up_with():
+    """What was pending belonged to the state before."""
+    settings = dict(momentum=0.9, weight_decay=0.1)
+    param, optimizer = _table(_start(), **settings)
+    _train(param, optimizer, 4)
+    saved = optimizer.state_dict()
+    weight = param.detach().clone()
+    _train(param, optimizer, 3)
+    with torch.no_grad():
+        param.copy_(weight)
+    optimizer.load_state_dict(saved)
+    param.refresh_rows()
+    assert torch.equal(param, weight)
+
+
+def _train(param, optimizer, steps):
+    for rows, target, _ in itertools.islice(_steps(0.9), steps):
+        param.refresh_rows(rows)
+        values = _gradient(param.detach(), rows, target)
+        param.grad = torch.sparse_coo_tensor(
+            rows[None], values, param.shape, check_invariants=True
+        )
+        optimizer.step()

@@ -86,3 +86,16 @@ def test_tta_without_a_host_needs_a_model():
     )
     with pytest.raises(ValueError, match='--tta needs `tta_model`'):
         enable_tta(cfg)
+
+
+def test_tta_of_embeddings_is_refused_without_a_model_for_it():
+    pytest.importorskip('mmpretrain')
+    name = 'partial-fc_resnet18-cosface_1xb128-6e_glyphs.py'
+    folder = Path(__file__).parents[2] / 'configs/partial_fc'
+    cfg = load_config(str(folder / name))
+    with pytest.raises(ValueError, match='gives embeddings'):
+        enable_tta(cfg)
+    cfg.tta_model = dict(type='Mine')
+    cfg.tta_pipeline = [dict(type='MyTransform')]
+    enable_tta(cfg)
+    assert cfg.model.type == 'Mine'

@@ -37,10 +37,11 @@ class LazyRows:
         self.optimizer = optimizer
         # Without momentum no memory is spent on it.
         self.has_momentum = False
-        self._reset()
+        self.forget()
         param.refresh_rows = self.prepare
 
-    def _reset(self) -> None:
+    def forget(self) -> None:
+        """Take all rows for up to date, as after loading others."""
         #: (T + 1, 2, 2), the product of all steps after step t.
         self.products = torch.eye(2, dtype=torch.float64)[None]
         self.last = torch.zeros(
@@ -103,4 +104,4 @@ class LazyRows:
         """Bring all rows up to date and forget the past."""
         if self.now > 0:
             self.prepare()
-            self._reset()
+            self.forget()

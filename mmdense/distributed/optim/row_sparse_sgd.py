@@ -99,6 +99,12 @@ class RowSparseSGD(RowSparseMixin, torch.optim.SGD):
         self.flush()
         return super().state_dict()
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Take a state, in which every row is up to date."""
+        for lazy in self._lazy.values():
+            lazy.forget()
+        super().load_state_dict(state_dict)
+
     def _begin_step(self, param: nn.Parameter, group: dict) -> None:
         if param in self._lazy:
             self._lazy[param].prepare(param.grad.indices()[0])

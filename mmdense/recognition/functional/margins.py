@@ -30,6 +30,16 @@ def cosface(cosine: Tensor, margin: float) -> Tensor:
     return cosine - margin
 
 
+def _cos(x: float | Tensor) -> float | Tensor:
+    # A number stays one: as a tensor it would be copied to the GPU at each
+    # step.
+    return x.cos() if isinstance(x, Tensor) else math.cos(x)
+
+
+def _sin(x: float | Tensor) -> float | Tensor:
+    return x.sin() if isinstance(x, Tensor) else math.sin(x)
+
+
 def cosine_of_sum(cosine: Tensor, margin: float | Tensor) -> Tensor:
     r""":math:`\cos(\theta + m)` from :math:`\cos\theta`.
 
@@ -41,10 +51,9 @@ def cosine_of_sum(cosine: Tensor, margin: float | Tensor) -> Tensor:
     Returns:
         Tensor of the shape of `cosine`.
     """
-    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
     cosine = cosine.clamp(-1 + _EPS, 1 - _EPS)
     sine = (1 - cosine.square()).sqrt()
-    return cosine * margin.cos() - sine * margin.sin()
+    return cosine * _cos(margin) - sine * _sin(margin)
 
 
 def arcface(
@@ -69,11 +78,10 @@ def arcface(
     shifted = cosine_of_sum(cosine, margin)
     if easy_margin:
         return torch.where(cosine > 0, shifted, cosine)
-    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
     return torch.where(
-        cosine > (math.pi - margin).cos(),
+        cosine > _cos(math.pi - margin),
         shifted,
-        cosine - margin * margin.sin(),
+        cosine - margin * _sin(margin),
     )
 
 

@@ -14,6 +14,7 @@ from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
 from mmdense.recognition.losses.margin_loss import MarginLoss
 from mmdense.registry import MODELS
 
+from .batch_checks import check_batch
 from .class_sampler import ClassSampler
 
 
@@ -209,7 +210,7 @@ class PartialFCHead(BaseModule):
             unit, norm = gathered.split([self.in_channels, 1], dim=1)
             norm = norm.squeeze(1)
             labels = gather_batch(labels, sizes)
-            self._check_batch(norm, labels)
+            check_batch(norm, labels, self.num_classes)
             index, local = self._sample(labels)
             self.centers.refresh(index)
             loss, cosine = margin_softmax_loss(
@@ -289,27 +290,6 @@ class PartialFCHead(BaseModule):
             sample.set_field(score, 'topk_score')
             sample.set_field(label, 'topk_label')
             sample.set_pred_label(label[0])
-
-    def _check_batch(self, norm: Tensor, labels: Tensor) -> None:
-        # On what was gathered, so that all ranks raise or none does.
-        if len(labels) == 0:
-            raise ValueError('got a batch without images on all ranks')
-        bad = (labels < 0) | (labels >= self.num_classes)
-        broken = ~norm.isfinite()
-        if not (bad | broken).any():
-            return
-        if bad.any():
-            raise ValueError(
-                f'got label {labels[bad][0].item()}, expected labels in '
-                f'[0, {self.num_classes}), by num_classes of PartialFCHead; '
-                f'{int(bad.sum())} of {len(labels)} labels of this batch are '
-                'outside'
-            )
-        raise ValueError(
-            f'{int(broken.sum())} of {len(norm)} embeddings of this batch '
-            'are NaN or infinite; lower the learning rate, clip gradients or '
-            'look for broken images'
-        )
 
     def _sample(self, labels: Tensor) -> tuple[Tensor | None, Tensor]:
         """Sampled rows of this rank and the labels' places among them.
