@@ -23,6 +23,15 @@ from rich.table import Table
 from torch import Tensor, nn
 
 PHASES = ('forward', 'backward', 'update')
+GRID = (
+    (100_000, 1.0),
+    (100_000, 0.3),
+    (100_000, 0.1),
+    (1_000_000, 1.0),
+    (1_000_000, 0.3),
+    (1_000_000, 0.1),
+    (1_000_000, 0.02),
+)
 
 
 class PlainPartialFC(nn.Module):
@@ -106,11 +115,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         if cuda:
             torch.cuda.synchronize()
             return time.perf_counter()
-        return (
-            time.process_time()
-            if args.clock == 'cpu'
-            else (time.perf_counter())
-        )
+        if args.clock == 'cpu':
+            return time.process_time()
+        return time.perf_counter()
 
     times: dict[str, list[float]] = {phase: [] for phase in PHASES}
     for step in range(args.steps + 2):
@@ -160,7 +167,7 @@ def run_worker(args: argparse.Namespace, worker: str) -> dict[str, float]:
         environment['MALLOC_TRIM_THRESHOLD_'] = str(2**40)
     command = [sys.executable, __file__, '--worker', worker]
     for name, value in vars(args).items():
-        if name in ('worker', 'turns', 'grid') or value is False:
+        if name in ('worker', 'turns', 'grid', 'growth') or value is False:
             continue
         command.append('--' + name.replace('_', '-'))
         if value is not True:
@@ -221,7 +228,13 @@ def parse_args() -> argparse.Namespace:
         '--grid',
         action='store_true',
         help='the table of the documentation, in Markdown: 100,000 and a '
-        'million classes, sample rates 1, 0.3 and 0.1',
+        'million classes, sample rates from 1 to 0.02',
+    )
+    parser.add_argument(
+        '--growth',
+        action='store_true',
+        help='how a step of ours grows with the number of classes while '
+        '20,000 are sampled, in Markdown',
     )
     parser.add_argument('--worker', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -267,24 +280,37 @@ def print_markdown(args: argparse.Namespace) -> None:
         '| classes | r | time, plain / ours | peak, plain / ours '
         '| our peak / (centers + momentum) |\n|---|---|---|---|---|'
     )
-    for args.num_classes in (100_000, 1_000_000):
-        for args.sample_rate in (1.0, 0.3, 0.1):
-            try:
-                result = compare(args)
-            except MemoryError:
-                ours = run_worker(args, 'ours')
-                ratios = 'plain does not fit | plain does not fit'
-            else:
-                plain, ours = result['plain'], result['ours']
-                ratios = (
-                    f'{plain["total"] / ours["total"]:.2f} '
-                    f'| {plain["peak_mib"] / ours["peak_mib"]:.2f}'
-                )
-            print(
-                f'| {args.num_classes:,} | {args.sample_rate:g} | {ratios} '
-                f'| {ours["peak_mib"] / state_mib(args):.3f} |',
-                flush=True,
+    for args.num_classes, args.sample_rate in GRID:
+        try:
+            result = compare(args)
+        except MemoryError:
+            ours = run_worker(args, 'ours')
+            ratios = 'plain does not fit | plain does not fit'
+        else:
+            plain, ours = result['plain'], result['ours']
+            ratios = (
+                f'{plain["total"] / ours["total"]:.2f} '
+                f'| {plain["peak_mib"] / ours["peak_mib"]:.2f}'
             )
+        print(
+            f'| {args.num_classes:,} | {args.sample_rate:g} | {ratios} '
+            f'| {ours["peak_mib"] / state_mib(args):.3f} |',
+            flush=True,
+        )
+
+
+def print_growth(args: argparse.Namespace) -> None:
+    """Time of a step at a fixed number of sampled classes."""
+    sizes, sampled = (250_000, 1_000_000, 2_000_000), 20_000
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(args.turns):
+        for args.num_classes in sizes:
+            args.sample_rate = sampled / args.num_classes
+            times[args.num_classes].append(run_worker(args, 'ours')['total'])
+    print('| classes | time / time at the fewest |\n|---|---|')
+    medians = {size: statistics.median(found) for size, found in times.items()}
+    for size, median in medians.items():
+        print(f'| {size:,} | {median / medians[sizes[0]]:.2f} |')
 
 
 def main() -> None:
@@ -294,6 +320,8 @@ def main() -> None:
         print(json.dumps(measure(args)))
     elif args.grid:
         print_markdown(args)
+    elif args.growth:
+        print_growth(args)
     else:
         print_table(args, compare(args))
 

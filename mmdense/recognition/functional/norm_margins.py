@@ -1,9 +1,11 @@
 """Margins that depend on the norm of the embedding."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from .margins import arcface
+from .margins import arcface, cosine_of_sum
 
 
 def adaface_scaler(
@@ -82,6 +84,7 @@ def magface(
     norm_range: tuple[float, float] = (10.0, 110.0),
     margin_range: tuple[float, float] = (0.45, 0.8),
     easy_margin: bool = True,
+    continuation: bool = True,
 ) -> Tensor:
     """ArcFace with the margin of :func:`magface_margin`.
 
@@ -91,12 +94,18 @@ def magface(
         norm_range: (l_a, u_a).
         margin_range: (l_m, u_m) in radians.
         easy_margin: As in :func:`~.margins.arcface`; the authors' default.
+        continuation: Without `easy_margin`, whether the target goes on beyond
+            pi - m as in :func:`~.margins.arcface`. False keeps the plain
+            cosine there, as FaceX-Zoo does; it jumps at pi - m.
 
     Returns:
         (B,) tensor.
     """
     margin = magface_margin(norm, norm_range, margin_range)
-    return arcface(cosine, margin, easy_margin)
+    if easy_margin or continuation:
+        return arcface(cosine, margin, easy_margin)
+    shifted = cosine_of_sum(cosine, margin)
+    return torch.where(cosine > (math.pi - margin).cos(), shifted, cosine)
 
 
 def magface_regularizer(

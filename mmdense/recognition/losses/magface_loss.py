@@ -27,7 +27,9 @@ class MagFaceLoss(MarginLoss):
         margin_range: (l_m, u_m), the margins at both ends, in radians.
         regularizer_weight: :math:`\lambda_g`.
         easy_margin: Apply the margin only where the cosine is positive, the
-            authors' default; else continue as ArcFace does.
+            authors' default.
+        continuation: Without `easy_margin`, continue beyond pi - m as
+            ArcFace does; False keeps the plain cosine there, as FaceX-Zoo.
 
     Raises:
         ValueError: A range is empty, or norms are not positive.
@@ -40,6 +42,7 @@ class MagFaceLoss(MarginLoss):
         margin_range: tuple[float, float] = (0.45, 0.8),
         regularizer_weight: float = 35.0,
         easy_margin: bool = True,
+        continuation: bool = True,
     ) -> None:
         super().__init__(scale)
         if not 0 < norm_range[0] < norm_range[1]:
@@ -51,6 +54,7 @@ class MagFaceLoss(MarginLoss):
         self.margin_range = tuple(margin_range)
         self.regularizer_weight = regularizer_weight
         self.easy_margin = easy_margin
+        self.continuation = continuation
 
     def target(self, cosine: Tensor, norm: Tensor) -> Tensor:
         return magface(
@@ -59,6 +63,7 @@ class MagFaceLoss(MarginLoss):
             self.norm_range,
             self.margin_range,
             self.easy_margin,
+            self.continuation,
         )
 
     def regularizer(self, norm: Tensor) -> Tensor:
@@ -70,5 +75,6 @@ class MagFaceLoss(MarginLoss):
             f'{super().extra_repr()}, norm_range={self.norm_range}, '
             f'margin_range={self.margin_range}, '
             f'regularizer_weight={self.regularizer_weight}, '
-            f'easy_margin={self.easy_margin}'
+            f'easy_margin={self.easy_margin}, '
+            f'continuation={self.continuation}'
         )
