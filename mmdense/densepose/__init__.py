@@ -1,0 +1,1 @@
+"""Dense pose of people; builds on mmdet."""

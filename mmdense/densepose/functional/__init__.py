@@ -1,0 +1,1 @@
+"""The mathematics of dense pose: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""What annotations and predictions of dense pose are held in."""

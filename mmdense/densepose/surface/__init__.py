@@ -1,0 +1,1 @@
+"""Body surfaces: meshes with charts, geodesics and symmetry."""
