@@ -43,6 +43,8 @@ def weights(
             u = 1 + 0.5 * u
         elif leaf in ('running_mean', 'bias'):
             u = 0.1 * u
+        elif leaf in ('pos_embed', 'mask_token'):
+            u = 0.2 * u
         elif key in prelus:
             u = 0.25 + 0.1 * u
         elif len(shape) == 1:

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from mmdense.registry import MODELS
 
+from .checkpointing import run_blocks
+
 _DEPTHS = {
     18: (2, 2, 2, 2),
     34: (3, 4, 6, 3),
@@ -60,6 +62,8 @@ class IResNet(BaseModule):
 
     Args:
         depth: 18, 34, 50, 100 or 200.
+        with_cp: Gradient checkpointing of each block: less memory, about a
+            third more time, the same gradients.
         init_cfg: mmengine's initialisation config; by default convolutions
             are drawn from N(0, 0.1), as published.
 
@@ -67,7 +71,12 @@ class IResNet(BaseModule):
         ValueError: Another depth.
     """
 
-    def __init__(self, depth: int, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        depth: int,
+        with_cp: bool = False,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(
             init_cfg or dict(type='Normal', layer='Conv2d', std=0.1)
         )
@@ -76,6 +85,7 @@ class IResNet(BaseModule):
                 f'depth must be one of {tuple(_DEPTHS)}, got {depth}'
             )
         self.depth = depth
+        self.with_cp = with_cp
         self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.prelu = nn.PReLU(64)
@@ -101,5 +111,5 @@ class IResNet(BaseModule):
         """
         x = self.prelu(self.bn1(self.conv1(x)))
         for number in range(1, 5):
-            x = getattr(self, f'layer{number}')(x)
+            x = run_blocks(getattr(self, f'layer{number}'), x, self.with_cp)
         return (x,)

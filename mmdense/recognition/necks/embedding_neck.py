@@ -1,9 +1,13 @@
 """The neck that turns any backbone into an embedding network."""
 
+import torch
 from mmengine.model import BaseModule
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 from mmdense.registry import MODELS
+
+from .features import last_map
 
 
 @MODELS.register_module()
@@ -14,6 +18,10 @@ class EmbeddingNeck(BaseModule):
     global pooling it keeps where in the aligned image a feature was found.
     The scale of the last normalisation is fixed at 1, as the norm of an
     embedding carries no identity.
+
+    Under autocast the FC layer and the last BN are computed in full
+    precision: the FC layer adds up tens of thousands of products, and
+    embeddings are what the margin is taken of.
 
     Args:
         in_channels: Channels of the backbone's last output.
@@ -30,13 +38,11 @@ class EmbeddingNeck(BaseModule):
         spatial_size: int | tuple[int, int],
         out_channels: int = 512,
         dropout: float = 0.0,
-        init_cfg: dict | None = None,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if isinstance(spatial_size, int):
-            spatial_size = (spatial_size, spatial_size)
         self.in_channels = in_channels
-        self.spatial_size = tuple(spatial_size)
+        self.spatial_size = to_2tuple(spatial_size)
         self.out_channels = out_channels
         cells = self.spatial_size[0] * self.spatial_size[1]
         self.bn = nn.BatchNorm2d(in_channels)
@@ -56,18 +62,12 @@ class EmbeddingNeck(BaseModule):
             A tuple of one (b, out_channels) tensor, not normalised.
 
         Raises:
+            TypeError: The last output is no tensor.
             ValueError: The features have another shape.
         """
-        x = feats[-1] if isinstance(feats, tuple | list) else feats
-        if x.ndim == 2:
-            x = x[:, :, None, None]
-        expected = (self.in_channels, *self.spatial_size)
-        if tuple(x.shape[1:]) != expected:
-            raise ValueError(
-                f'got features of shape {tuple(x.shape)}, expected '
-                f'(batch, {", ".join(map(str, expected))}); set in_channels '
-                'and spatial_size of EmbeddingNeck to what the backbone '
-                'gives for your image size'
-            )
-        x = self.fc(self.dropout(self.bn(x).flatten(1)))
-        return (self.features(x),)
+        x = last_map(
+            feats, self.in_channels, self.spatial_size, 'EmbeddingNeck'
+        )
+        x = self.dropout(self.bn(x).flatten(1))
+        with torch.autocast(x.device.type, enabled=False):
+            return (self.features(self.fc(x.to(self.fc.weight.dtype))),)
