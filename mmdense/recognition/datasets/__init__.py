@@ -6,5 +6,8 @@ from mmdense.registry import DATASETS
 
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities
+    from .verification_packs import VerificationPacks as VerificationPacks
 else:
-    register_missing(DATASETS, 'mmpretrain', ['GlyphIdentities'])
+    register_missing(
+        DATASETS, 'mmpretrain', ['GlyphIdentities', 'VerificationPacks']
+    )

@@ -6,6 +6,7 @@ Nothing here knows of registries, configs or any OpenMMLab library.
 from .margins import arcface, cosface
 from .sampling import sample_classes
 from .sharded_softmax import margin_softmax_loss
+from .validation_rate import ValidationRate, validation_rate
 from .verification import (
     VerificationResult,
     roc_curve,
@@ -14,6 +15,7 @@ from .verification import (
 )
 
 __all__ = [
+    'ValidationRate',
     'VerificationResult',
     'arcface',
     'cosface',
@@ -21,5 +23,6 @@ __all__ = [
     'roc_curve',
     'sample_classes',
     'tar_at_far',
+    'validation_rate',
     'verify_pairs',
 ]

@@ -30,9 +30,10 @@ class VerificationResult:
         )
 
 
-def _check_pairs(
+def check_pairs(
     values: NDArray[np.float64], issame: NDArray[np.bool_], name: str
 ) -> None:
+    """Raise a ValueError unless there are pairs of both kinds, all finite."""
     if values.ndim != 1 or values.shape != issame.shape:
         raise ValueError(
             f'{name} and issame must both have shape (P,), got '
@@ -78,7 +79,7 @@ def verify_pairs(
     distances = np.asarray(distances, dtype=np.float64)
     issame = np.asarray(issame, dtype=bool)
     folds = np.asarray(folds)
-    _check_pairs(distances, issame, 'distances')
+    check_pairs(distances, issame, 'distances')
     names = np.unique(folds)
     if folds.shape != distances.shape or len(names) < 2:
         raise ValueError(
@@ -135,7 +136,7 @@ def tar_at_far(scores: ArrayLike, issame: ArrayLike, far: float) -> float:
         raise ValueError(f'far must be in (0, 1), got {far}')
     scores = np.asarray(scores, dtype=np.float64)
     issame = np.asarray(issame, dtype=bool)
-    _check_pairs(scores, issame, 'scores')
+    check_pairs(scores, issame, 'scores')
     impostor = np.sort(scores[~issame])[::-1]
     # The rounding guards against 0.001 * 3000 = 2.9999999999999996.
     allowed = int(np.floor(round(far * len(impostor), 9)))
@@ -162,7 +163,7 @@ def roc_curve(
     """
     scores = np.asarray(scores, dtype=np.float64)
     issame = np.asarray(issame, dtype=bool)
-    _check_pairs(scores, issame, 'scores')
+    check_pairs(scores, issame, 'scores')
     order = np.argsort(-scores, kind='stable')
     ranked, genuine = scores[order], issame[order]
     # Pairs of one score are accepted together.

@@ -21,7 +21,8 @@ class VerificationVisualizationHook(Hook):
 
     After each validation or test, overwrites `roc.png`, `scores.png`,
     `hardest_genuine.png` and `hardest_impostor.png` in
-    `<work_dir>/<out_dir>`. Needs a data set whose samples have `inputs`.
+    `<work_dir>/<out_dir>`, for named packs in a folder of that name below it.
+    Needs a data set whose samples have `inputs`.
 
     Args:
         out_dir: Folder below the work dir.
@@ -45,22 +46,27 @@ class VerificationVisualizationHook(Hook):
         for metric in loop.evaluator.metrics:
             if not isinstance(metric, VerificationMetric):
                 continue
-            folder.mkdir(parents=True, exist_ok=True)
-            details, dataset = metric.details, loop.dataloader.dataset
-            plot_roc(details['fars'], details['tars'], folder / 'roc.png')
-            plot_scores(
-                details['scores'], details['issame'], folder / 'scores.png'
-            )
-            for kind in ('genuine', 'impostor'):
-                numbers = details[f'hardest_{kind}']
-                pairs = np.asarray(dataset.metainfo['pairs'])[numbers]
-                plot_pairs(
-                    [(_image(dataset, i), _image(dataset, j))
-                     for i, j in pairs.tolist()],
-                    [f'cosine {details["scores"][n]:.2f}' for n in numbers],
-                    folder / f'hardest_{kind}.png',
-                    f'{kind} pairs judged worst',
-                )  # fmt: skip
+            dataset = loop.dataloader.dataset
+            for name, details in metric.details.items():
+                _draw_pack(details, dataset, folder / name)
+
+
+def _draw_pack(details: dict, dataset, folder: Path) -> None:
+    """The four pictures of one pack."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_roc(details['fars'], details['tars'], folder / 'roc.png')
+    plot_scores(details['scores'], details['issame'], folder / 'scores.png')
+    for kind in ('genuine', 'impostor'):
+        numbers = details[f'hardest_{kind}']
+        plot_pairs(
+            [
+                (_image(dataset, i), _image(dataset, j))
+                for i, j in details['pairs'][numbers].tolist()
+            ],
+            [f'cosine {details["scores"][n]:.2f}' for n in numbers],
+            folder / f'hardest_{kind}.png',
+            f'{kind} pairs judged worst',
+        )
 
 
 def _image(dataset, index: int) -> np.ndarray:

@@ -77,12 +77,12 @@ def test_four_pictures(tmp_path, monkeypatch, channels, stage):
         assert cv2.imread(str(file)).std() > 1
     for kind in ('genuine', 'impostor'):
         pairs, captions = drawn[f'hardest_{kind}']
-        numbers = metric.details[f'hardest_{kind}']
+        numbers = metric.details[''][f'hardest_{kind}']
         assert len(pairs) == len(captions) == 5
         for (left, _), caption, number in zip(
             pairs, captions, numbers, strict=True
         ):
-            score = metric.details['scores'][number]
+            score = metric.details['']['scores'][number]
             assert caption == f'cosine {score:.2f}'
             index = dataset.metainfo['pairs'][number][0]
             image = dataset.images[index].transpose(1, 2, 0)
