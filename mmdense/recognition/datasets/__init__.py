@@ -6,8 +6,11 @@ from mmdense.registry import DATASETS
 
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities
+    from .recordio_dataset import RecordIODataset as RecordIODataset
     from .verification_packs import VerificationPacks as VerificationPacks
 else:
     register_missing(
-        DATASETS, 'mmpretrain', ['GlyphIdentities', 'VerificationPacks']
+        DATASETS,
+        'mmpretrain',
+        ['GlyphIdentities', 'RecordIODataset', 'VerificationPacks'],
     )
