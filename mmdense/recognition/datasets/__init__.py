@@ -4,6 +4,8 @@ from mmdense.compat.missing import register_missing
 from mmdense.compat.versions import is_available
 from mmdense.registry import DATASETS
 
+from .noisy_labels import NoisyLabels as NoisyLabels
+
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities
     from .recordio_dataset import RecordIODataset as RecordIODataset
