@@ -63,41 +63,35 @@ def enable_tta(cfg: Config) -> None:
     """Wrap the model for test-time augmentation.
 
     `tta_model` and `tta_pipeline` of the config are used; without them the
-    host's default, the image and its mirror image.
+    host's default, the image and its mirror image. The embeddings of a
+    PartialFCHead are added up.
 
     Raises:
-        ValueError: They are missing and the model is from neither host, or
-            gives embeddings.
+        ValueError: They are missing and the model is from neither host.
     """
     host = host_of(cfg)
-    head = (cfg.model.get('head') or {}).get('type')
-    if 'tta_model' not in cfg and str(head).endswith('PartialFCHead'):
-        raise ValueError(
-            '--tta averages class scores, but a model with PartialFCHead '
-            'gives embeddings; leave --tta out, or set `tta_model` in the '
-            'config to a model that merges embeddings'
-        )
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
-    for key, default in [
-        ('tta_model', _default_tta_model),
-        ('tta_pipeline', _default_tta_pipeline),
-    ]:
-        if key in cfg:
-            continue
-        if host is None:
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg and host is None:
             raise ValueError(
                 f'--tta needs `{key}` in the config: there is a default only '
                 'for the default scopes mmdet and mmpretrain, got '
                 f'{cfg.get("default_scope")}'
             )
-        cfg[key] = default(host, dataset.pipeline)
+    if 'tta_model' not in cfg:
+        cfg.tta_model = _default_tta_model(host, cfg.model)
+    if 'tta_pipeline' not in cfg:
+        cfg.tta_pipeline = _default_tta_pipeline(host, dataset.pipeline)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
 
 
-def _default_tta_model(host: str, pipeline: list[Any]) -> ConfigDict:
+def _default_tta_model(host: str, model: ConfigDict) -> ConfigDict:
+    head = (model.get('head') or {}).get('type', '')
+    if getattr(head, '__name__', head).endswith('PartialFCHead'):
+        return ConfigDict(type='mmdense.EmbeddingTTAModel')
     if host == 'mmpretrain':
         return ConfigDict(type='mmpretrain.AverageClsScoreTTA')
     nms = dict(type='nms', iou_threshold=0.5)

@@ -4,7 +4,7 @@ from mmdense.compat.missing import register_missing
 from mmdense.compat.versions import is_available
 from mmdense.registry import MODELS
 
-from . import backbones, losses, necks  # noqa: F401
+from . import backbones, embedding_tta, losses, necks  # noqa: F401
 
 if is_available('mmpretrain'):
     from . import heads  # noqa: F401

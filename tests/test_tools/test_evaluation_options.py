@@ -88,13 +88,34 @@ def test_tta_without_a_host_needs_a_model():
         enable_tta(cfg)
 
 
-def test_tta_of_embeddings_is_refused_without_a_model_for_it():
+def _recognition_config():
     pytest.importorskip('mmpretrain')
     name = 'partial-fc_resnet18-cosface_1xb128-6e_glyphs.py'
     folder = Path(__file__).parents[2] / 'configs/partial_fc'
-    cfg = load_config(str(folder / name))
-    with pytest.raises(ValueError, match='gives embeddings'):
-        enable_tta(cfg)
+    return load_config(str(folder / name))
+
+
+def test_default_tta_of_embeddings_adds_them():
+    cfg = _recognition_config()
+    enable_tta(cfg)
+    assert cfg.model.type == 'mmdense.EmbeddingTTAModel'
+    flips, (pack,) = cfg.test_dataloader.dataset.pipeline[-1].transforms
+    assert [flip.prob for flip in flips] == [1.0, 0.0]
+    assert pack.type == 'mmpretrain.PackInputs'
+    assert check_config(cfg, 'tta') == []
+
+
+def test_tta_of_embeddings_takes_the_head_as_a_class():
+    from mmdense.recognition.heads import PartialFCHead
+
+    cfg = _recognition_config()
+    cfg.model.head.type = PartialFCHead
+    enable_tta(cfg)
+    assert cfg.model.type == 'mmdense.EmbeddingTTAModel'
+
+
+def test_tta_of_the_config_is_used_for_embeddings():
+    cfg = _recognition_config()
     cfg.tta_model = dict(type='Mine')
     cfg.tta_pipeline = [dict(type='MyTransform')]
     enable_tta(cfg)
