@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from mmdense.distributed.checkpoint_checks import shards_beside
 from mmdense.distributed.checkpoint_files import load_plain, save_plain
 from mmdense.distributed.lazy_tables import ConcatenatedRows, SavedRows
@@ -19,59 +17,14 @@ from mmdense.distributed.shard_files import write_table_files
 from mmdense.distributed.shard_reading import check_files, read_manifest
 from mmdense.distributed.sharding import shard_range
 
+from .insightface_keys import (
+    keys_to_insightface,
+    keys_to_mmdense,
+    network_configs,
+)
+
 TABLE = 'head.centers'
 _RANK_FILE = re.compile(r'checkpoint_gpu_(\d+)\.pt')
-_NECK = {'bn2': 'neck.bn', 'fc': 'neck.fc', 'features': 'neck.features'}
-
-
-def keys_to_mmdense(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of an iresnet under the names of IResNet + EmbeddingNeck.
-
-    Args:
-        state: By insightface's names, with or without DDP's `module.`.
-
-    Raises:
-        ValueError: It is not an iresnet.
-    """
-    state = {
-        key.removeprefix('module.'): value for key, value in state.items()
-    }
-    missing = {'conv1.weight', 'layer4.0.conv1.weight', 'fc.weight'} - set(
-        state
-    )
-    if missing:
-        raise ValueError(
-            f'the network has no {sorted(missing)[0]}, expected an iresnet of '
-            'arcface_torch; its other networks cannot be converted'
-        )
-    found = {}
-    for key, value in state.items():
-        top, _, rest = key.partition('.')
-        found[f'{_NECK.get(top, f"backbone.{top}")}.{rest}'] = value
-    return found
-
-
-def keys_to_insightface(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of :func:`keys_to_mmdense`.
-
-    Raises:
-        ValueError: It is not the state of IResNet + EmbeddingNeck.
-    """
-    tops = {ours: theirs for theirs, ours in _NECK.items()}
-    found = {}
-    for key, value in state.items():
-        first, second, rest = key.split('.', 2)
-        if first == 'backbone':
-            found[f'{second}.{rest}'] = value
-        elif f'{first}.{second}' in tops:
-            found[f'{tops[f"{first}.{second}"]}.{rest}'] = value
-        elif first not in ('head', 'data_preprocessor'):
-            raise ValueError(
-                f'got {key}, expected the state of mmdense.IResNet and '
-                'mmdense.EmbeddingNeck, which arcface_torch knows as iresnet'
-            )
-    keys_to_mmdense(found)
-    return found
 
 
 def find_files(sources: list[Path]) -> tuple[Path | None, list[Path]]:
@@ -120,7 +73,8 @@ def from_insightface(
         num_files: Files of centers; None for as many as there were.
 
     Returns:
-        What was found: `depth`, `embedding`, and `num_classes` or None.
+        What was found: the configs `backbone` and `neck`, and `num_classes`
+        or None.
 
     Raises:
         FileNotFoundError: Files are missing.
@@ -131,6 +85,7 @@ def from_insightface(
     network = states[0].get('state_dict_backbone') if states else None
     if network is None:
         network = load_plain(model or ranks[0])
+    configs = network_configs(network)
     state = keys_to_mmdense(network)
     meta: dict[str, Any] = {'converted_from': 'insightface arcface_torch'}
     num_classes = None
@@ -150,12 +105,7 @@ def from_insightface(
         )
         meta['shards'] = dict(folder=folder.name, manifest_sha256=sha256)
     save_plain(dict(meta=meta, state_dict=state), out)
-    blocks = {key.split('.')[2] for key in state if '.layer3.' in key}
-    return dict(
-        depth={2: 18, 6: 34, 14: 50, 30: 100, 60: 200}.get(len(blocks)),
-        embedding=len(state['neck.fc.bias']),
-        num_classes=num_classes,
-    )
+    return dict(**configs, num_classes=num_classes)
 
 
 def _centers(ranks: list[Path], states: list[dict]) -> ConcatenatedRows:
@@ -185,7 +135,7 @@ def to_insightface(source: Path, out: Path, num_ranks: int) -> list[Path]:
     """Convert a checkpoint of ours.
 
     Args:
-        source: Our `.pth`, of IResNet and EmbeddingNeck.
+        source: Our `.pth`, of a network that arcface_torch has.
         out: Folder for `model.pt` and, if the checkpoint has shards,
             `checkpoint_gpu_{rank}.pt`.
         num_ranks: Ranks to shard the centers for.
@@ -199,6 +149,7 @@ def to_insightface(source: Path, out: Path, num_ranks: int) -> list[Path]:
     """
     checkpoint = load_plain(source)
     network = keys_to_insightface(checkpoint['state_dict'])
+    dim = network_configs(network)['neck']['out_channels']
     out.mkdir(parents=True, exist_ok=True)
     written = [out / 'model.pt']
     save_plain(network, written[0])
@@ -209,7 +160,6 @@ def to_insightface(source: Path, out: Path, num_ranks: int) -> list[Path]:
     manifest = read_manifest(folder, shards['manifest_sha256'])
     check_files(folder, manifest)
     rows = SavedRows(folder, manifest, TABLE)
-    dim = len(network['fc.bias'])
     if rows.shape[1] != dim:
         raise ValueError(
             f'the centers have length {rows.shape[1]}, the embeddings {dim}; '

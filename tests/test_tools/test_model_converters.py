@@ -1,5 +1,6 @@
 """Checkpoints to and from insightface's arcface_torch, and publishing."""
 
+import runpy
 import subprocess
 import sys
 import uuid
@@ -11,12 +12,11 @@ import torch
 
 from mmdense.distributed.shard_reading import read_manifest, read_range
 from mmdense.recognition.backbones import IResNet
-from mmdense.recognition.insightface import (
-    from_insightface,
-    keys_to_insightface,
-    to_insightface,
-)
+from mmdense.recognition.insightface import from_insightface, to_insightface
+from mmdense.recognition.insightface_keys import keys_to_insightface
 from mmdense.recognition.necks import EmbeddingNeck
+from tests.face_networks import network as build_network
+from tests.face_networks import published
 from tests.toy_training import CLASSES, final_state, train
 
 _TOOLS = Path(__file__).parents[2] / 'tools/model_converters'
@@ -75,7 +75,12 @@ def test_there_and_back(tmp_path, network, theirs, ours, back):
     _theirs(tmp_path / 'in', network, centers, theirs)
     out = tmp_path / 'converted' / 'net.pth'
     found = from_insightface([tmp_path / 'in'], out, ours)
-    assert found == dict(depth=18, embedding=8, num_classes=11)
+    neck = dict(in_channels=512, spatial_size=1, out_channels=8)
+    assert found == dict(
+        backbone=dict(type='mmdense.IResNet', depth=18),
+        neck=dict(type='mmdense.EmbeddingNeck', **neck),
+        num_classes=11,
+    )
     checkpoint = torch.load(out, weights_only=True)
     folder = out.with_suffix('.shards')
     manifest = read_manifest(
@@ -113,6 +118,47 @@ def test_the_network_alone(tmp_path, network):
     _same(torch.load(tmp_path / 'back/model.pt', weights_only=True), network)
 
 
+@pytest.mark.parametrize(
+    ('name', 'backbone', 'printed'),
+    [
+        ('mbf', {}, "backbone=dict(type='mmdense.MobileFaceNet'),"),
+        (
+            'vit_t',
+            dict(img_size=27),
+            "backbone=dict(type='mmdense.FaceViT', arch='t', img_size=27),",
+        ),
+    ],
+    ids=['mbf', 'vit_t'],
+)
+def test_other_networks(
+    tmp_path, monkeypatch, capsys, name, backbone, printed
+):
+    parts = published(name)
+    parts['backbone'] |= backbone
+    if backbone:
+        parts['neck']['spatial_size'] = 3
+    torch.manual_seed(0)
+    theirs = keys_to_insightface(build_network(parts).state_dict())
+    centers = torch.randn(11, 512)
+    _theirs(tmp_path / 'in', theirs, centers, 2)
+    out = tmp_path / 'net.pth'
+    tool = str(_TOOLS / 'insightface_to_mmdense.py')
+    monkeypatch.setattr(sys, 'argv', [tool, str(tmp_path / 'in'), str(out)])
+    runpy.run_path(tool, run_name='__main__')
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == printed
+    assert parts['neck']['type'] in lines[2]
+    assert 'num_classes=11, in_channels=512' in lines[3]
+    # What is printed is a config, and its network takes the file.
+    printed_parts = eval(f'dict({"".join(lines[1:3])})')
+    net = build_network(printed_parts)
+    net.load_state_dict(torch.load(out, weights_only=True)['state_dict'])
+    files = to_insightface(out, tmp_path / 'back', 1)
+    _same(torch.load(files[0], weights_only=True), theirs)
+    last = torch.load(files[1], weights_only=True)
+    assert torch.equal(last['state_dict_softmax_fc']['weight'], centers)
+
+
 def test_errors_say_what_is_wrong(tmp_path, network):
     out = tmp_path / 'net.pth'
     with pytest.raises(FileNotFoundError, match=r'expected model\.pt'):
@@ -137,7 +183,8 @@ def test_errors_say_what_is_wrong(tmp_path, network):
     torch.save({'x': Path('a')}, tmp_path / 'pickled.pt')
     with pytest.raises(ValueError, match='cannot be read safely'):
         from_insightface([tmp_path / 'pickled.pt'], out)
-    torch.save(dict(state_dict={'neck.a.b': torch.zeros(1)}), out)
+    state = {f'backbone.{key}': value for key, value in network.items()}
+    torch.save(dict(state_dict=state | {'neck.a.b': torch.zeros(1)}), out)
     with pytest.raises(ValueError, match=r'got neck\.a\.b'):
         to_insightface(out, tmp_path / 'back', 1)
 

@@ -6,6 +6,9 @@ WORK_DIR has `model.pt`, and, if it was trained with `save_all_states`,
 `checkpoint_gpu_{rank}.pt` of all ranks. With the latter, the class centers go
 to `OUT.shards` beside OUT.pth. Optimizer state is left behind: the result is
 for `load_from` and `tools/test.py`, not for `--resume`.
+
+The network (iresnet, MobileFaceNet or ViT) is known by the names and sizes of
+its parameters; the config of it is printed.
 """
 
 import argparse
@@ -33,21 +36,23 @@ def main() -> None:
     if args.out.suffix != '.pth':
         parser.error(f'OUT is {args.out}, expected a file ending in .pth')
     found = from_insightface(args.sources, args.out, args.num_files)
-    size, classes = found['embedding'], found['num_classes']
+    classes = found['num_classes']
     print(f'# {args.out}')
-    depth = found['depth']
-    print(f"backbone=dict(type='mmdense.IResNet', depth={depth})")
-    print(
-        "neck=dict(type='mmdense.EmbeddingNeck', in_channels=512, "
-        f'spatial_size=7, out_channels={size})'
-    )
+    for part in ('backbone', 'neck'):
+        print(f'{part}={_dict_call(found[part])},')
     if classes is None:
         print('# no class centers: only model.pt was given')
     else:
         print(
             "head=dict(type='mmdense.PartialFCHead', "
-            f'num_classes={classes}, in_channels={size}, ...)'
+            f'num_classes={classes}, '
+            f'in_channels={found["neck"]["out_channels"]}, ...),'
         )
+
+
+def _dict_call(config: dict) -> str:
+    items = ', '.join(f'{key}={value!r}' for key, value in config.items())
+    return f'dict({items})'
 
 
 if __name__ == '__main__':

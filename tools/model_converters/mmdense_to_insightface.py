@@ -2,10 +2,13 @@
 
     python tools/model_converters/mmdense_to_insightface.py IN.pth OUT_DIR
 
-IN.pth is of `mmdense.IResNet` and `mmdense.EmbeddingNeck`. OUT_DIR gets
-`model.pt` and, if there are class centers, `checkpoint_gpu_{rank}.pt` for
---num-ranks ranks. These have the network and the centers, but no optimizer
-and schedule: arcface_torch can start from them, not resume.
+IN.pth is of a network that arcface_torch has: `mmdense.IResNet` with
+`mmdense.EmbeddingNeck`, `mmdense.MobileFaceNet` with
+`mmdense.DepthwiseEmbeddingNeck`, or `mmdense.FaceViT` with
+`mmdense.BottleneckEmbeddingNeck`. OUT_DIR gets `model.pt` and, if there are
+class centers, `checkpoint_gpu_{rank}.pt` for --num-ranks ranks. These have the
+network and the centers, but no optimizer and schedule: arcface_torch can start
+from them, not resume.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """The vision transformer of Partial FC."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -158,7 +159,7 @@ class FaceViT(BaseModule):
         self.blocks = nn.ModuleList(
             [
                 FaceViTBlock(dims, heads, rate)
-                for rate in torch.linspace(0, drop_path_rate, layers).tolist()
+                for rate in np.linspace(0, drop_path_rate, layers).tolist()
             ]
         )
         self.norm = nn.LayerNorm(dims)
