@@ -1,6 +1,6 @@
 """The sharded tables of a run and where their optimizer state is."""
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -8,9 +8,11 @@ from .sharding import ShardedTable, named_sharded_tables
 
 
 def plain_model(runner: Runner) -> nn.Module:
-    """The model without its wrapper."""
+    """The model without what is wrapped around it to train or to test."""
     model = runner.model
-    return model.module if is_model_wrapper(model) else model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def tables_of(runner: Runner) -> dict[str, ShardedTable]:

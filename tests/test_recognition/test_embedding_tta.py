@@ -1,10 +1,14 @@
 """Embeddings of all views are added up, as the golden figures are made."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
+from mmdense.distributed.sharding import ShardedTable
+from mmdense.distributed.table_state import tables_of
 from mmdense.recognition.embedding_tta import EmbeddingTTAModel
 from mmdense.registry import MODELS
 from tests.golden import read_arrays
@@ -66,3 +70,12 @@ def test_it_is_registered():
         dict(type='mmdense.EmbeddingTTAModel', module=_Network({}))
     )
     assert isinstance(model, EmbeddingTTAModel)
+
+
+def test_centers_keep_their_name():
+    """A checkpoint of the plain model is loaded into the wrapped one."""
+    network = torch.nn.Module()
+    network.centers = ShardedTable(5, 3)
+    network.test_step = None
+    runner = SimpleNamespace(model=EmbeddingTTAModel(network))
+    assert tables_of(runner) == {'centers': network.centers}

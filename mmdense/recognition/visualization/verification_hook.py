@@ -71,7 +71,12 @@ def _draw_pack(details: dict, dataset, folder: Path) -> None:
 
 def _image(dataset, index: int) -> np.ndarray:
     """The (H, W, 3) or (H, W) picture of a sample, as the network gets it."""
-    image = dataset[index]['inputs'].numpy().transpose(1, 2, 0)
+    packed = dataset[index]
+    inputs = packed['inputs']
+    if isinstance(inputs, list):  # of test-time augmentation
+        flips = [sample.get('flip') for sample in packed['data_samples']]
+        inputs = inputs[flips.index(False) if False in flips else 0]
+    image = inputs.numpy().transpose(1, 2, 0)
     if image.shape[2] == 1:
         return image[:, :, 0]
     return image[:, :, ::-1]  # the pipelines of the hosts deliver BGR

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from mmengine.structures import BaseDataElement
 
 from mmdense.recognition.evaluation import VerificationMetric
 from mmdense.recognition.visualization import VerificationVisualizationHook
@@ -104,3 +105,39 @@ def test_other_metrics_are_left_alone(tmp_path):
     runner = SimpleNamespace(work_dir=str(tmp_path), val_loop=loop)
     VerificationVisualizationHook().after_val_epoch(runner)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_unflipped_view_is_drawn(tmp_path, monkeypatch):
+    """With test-time augmentation a sample is a list of views."""
+    plain = _Glyphs(3)
+
+    class _Views(_Glyphs):
+        def __getitem__(self, index):
+            inputs = super().__getitem__(index)['inputs']
+            samples = [
+                BaseDataElement(metainfo=dict(flip=flip))
+                for flip in (True, False)
+            ]
+            return dict(inputs=[inputs.flip(-1), inputs], data_samples=samples)
+
+    drawn = []
+    monkeypatch.setattr(
+        module, 'plot_pairs', lambda pairs, *_: drawn.extend(pairs)
+    )
+    for dataset in (plain, _Views(3)):
+        runner, _ = _runner(tmp_path, dataset)
+        VerificationVisualizationHook().after_test_epoch(runner)
+    half = len(drawn) // 2
+    for expected, got in zip(drawn[:half], drawn[half:], strict=True):
+        assert np.array_equal(expected, got)
+    assert half == 10
+
+
+def test_each_pack_has_its_folder(tmp_path):
+    runner, metric = _runner(tmp_path, _Glyphs(3))
+    details = metric.details.pop('')
+    metric.details.update(lfw=details, agedb_30=details)
+    VerificationVisualizationHook().after_val_epoch(runner)
+    for name in ('lfw', 'agedb_30'):
+        folder = tmp_path / 'verification' / name
+        assert sorted(file.stem for file in folder.iterdir()) == _FILES
