@@ -8,11 +8,17 @@ from .noisy_labels import NoisyLabels as NoisyLabels
 
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities
+    from .list_dataset import ListDataset as ListDataset
     from .recordio_dataset import RecordIODataset as RecordIODataset
     from .verification_packs import VerificationPacks as VerificationPacks
 else:
     register_missing(
         DATASETS,
         'mmpretrain',
-        ['GlyphIdentities', 'RecordIODataset', 'VerificationPacks'],
+        [
+            'GlyphIdentities',
+            'ListDataset',
+            'RecordIODataset',
+            'VerificationPacks',
+        ],
     )

@@ -52,6 +52,14 @@ class LazyList(Sequence):
             )
         return LazyList(self.source, np.asarray(self.numbers)[indices])
 
+    def select(self, values: np.ndarray) -> np.ndarray:
+        """A copy of those of the source's values that are in the list."""
+        numbers: Any = self.numbers
+        if isinstance(numbers, range) and numbers.step > 0:
+            # A range as an index would be made an array.
+            numbers = slice(numbers.start, numbers.stop, numbers.step)
+        return np.array(values[numbers])
+
     def __deepcopy__(self, memo: dict) -> 'LazyList':
         return self
 

@@ -186,11 +186,7 @@ class RecordIODataset(LazyListDataset):
             RecordError: A record is damaged and not skipped.
         """
         self.full_init()
-        labels = self._all_labels(self.data_list.source)
-        numbers = self.data_list.numbers
-        if isinstance(numbers, range):
-            numbers = slice(numbers.start, numbers.stop, numbers.step)
-        labels = np.array(labels[numbers])
+        labels = self.data_list.select(self._all_labels(self.data_list.source))
         for index in np.flatnonzero(labels < 0):
             for other in self._in_place_of(index):
                 if labels[other] >= 0:

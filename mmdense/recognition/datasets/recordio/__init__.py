@@ -1,7 +1,6 @@
 """Record files (`.rec`, `.idx`) of mxnet and InsightFace, without mxnet.
 
-Nothing here imports from mmengine's family, so that tools and other code can
-use it by itself.
+Nothing here needs mmpretrain.
 """
 
 from .container import RecordError as RecordError
