@@ -3,6 +3,8 @@
 Nothing here knows of registries, configs or any OpenMMLab library.
 """
 
+from .gallery_search import search_gallery
+from .identification import Identification
 from .margins import arcface, cosface
 from .sampling import sample_classes
 from .sharded_softmax import margin_softmax_loss
@@ -15,6 +17,7 @@ from .verification import (
 )
 
 __all__ = [
+    'Identification',
     'ValidationRate',
     'VerificationResult',
     'arcface',
@@ -22,6 +25,7 @@ __all__ = [
     'margin_softmax_loss',
     'roc_curve',
     'sample_classes',
+    'search_gallery',
     'tar_at_far',
     'validation_rate',
     'verify_pairs',
