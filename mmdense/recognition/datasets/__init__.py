@@ -5,6 +5,7 @@ from mmdense.compat.versions import is_available
 from mmdense.registry import DATASETS
 
 from .noisy_labels import NoisyLabels as NoisyLabels
+from .query_gallery import QueryGallery as QueryGallery
 
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities

@@ -1,5 +1,6 @@
 """Metrics of recognition."""
 
+from .identification_metric import IdentificationMetric
 from .verification_metric import VerificationMetric
 
-__all__ = ['VerificationMetric']
+__all__ = ['IdentificationMetric', 'VerificationMetric']

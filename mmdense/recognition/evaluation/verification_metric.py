@@ -1,14 +1,11 @@
 """Verification of pairs, as a metric of mmengine."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from mmdense.distributed.collectives import raise_on_all_ranks
 from mmdense.recognition.functional.validation_rate import validation_rate
@@ -18,6 +15,8 @@ from mmdense.recognition.functional.verification import (
     verify_pairs,
 )
 from mmdense.registry import METRICS
+
+from .table import results_table
 
 
 @METRICS.register_module()
@@ -173,7 +172,8 @@ class VerificationMetric(BaseMetric):
                 ) from error
             rows[name]['xnorm'] = xnorm
         MMLogger.get_current_instance().info(
-            f'{len(pairs)} pairs, {int(issame.sum())} genuine\n' + _table(rows)
+            f'{len(pairs)} pairs, {int(issame.sum())} genuine\n'
+            + results_table(rows)
         )
         if 'packs' not in meta:
             return rows['']
@@ -268,25 +268,3 @@ def _sum_views(
         norms[view] = [norm for _, _, norm in rows]
     length = np.linalg.norm(total, axis=1, keepdims=True)
     return total / np.maximum(length, 1e-12), norms.sum() / max(norms.size, 1)
-
-
-def _table(rows: dict[str, dict[str, float]]) -> str:
-    """The results in percent, a row for each pack."""
-    table = Table()
-    named = list(rows) != ['']
-    if named:
-        table.add_column('pack')
-    for number, (name, metrics) in enumerate(rows.items()):
-        row = [name] if named else []
-        for key, value in metrics.items():
-            if '_std' in key:
-                row[-1] += f' (std {100 * value:.2f})'
-                continue
-            if number == 0:
-                table.add_column(key.upper() if '@' in key else key)
-            is_share = key != 'xnorm'
-            row.append(f'{100 * value:.2f} %' if is_share else f'{value:.2f}')
-        table.add_row(*row)
-    text = io.StringIO()
-    Console(file=text, width=120).print(table)
-    return text.getvalue().rstrip()

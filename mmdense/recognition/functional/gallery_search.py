@@ -171,8 +171,8 @@ def _search_block(
         mates.shape[1], device=mates.device
     )
     is_mate = places > 0
-    precision = places / (places + ahead).clamp_min(1)
-    total = torch.where(is_mate, precision.double(), 0).sum(dim=1)
+    precision = places.double() / (places + ahead).clamp_min(1)
+    total = torch.where(is_mate, precision, 0).sum(dim=1)
     best = (num_mates - 1).clamp_min(0)[:, None]
     found = num_mates > 0
     first = (places + ahead).gather(1, best).squeeze(1)

@@ -64,10 +64,14 @@ def _reference(queries, query_labels, gallery, gallery_labels, skip=None):
 def _assert_equal(found, expected):
     for name, values in zip(_FIELDS, expected, strict=False):
         np.testing.assert_allclose(
-            getattr(found, name), values, atol=1e-12, err_msg=name
+            getattr(found, name), values, rtol=0, atol=1e-12, err_msg=name
         )
-    np.testing.assert_allclose(found.mate_score, expected[3], atol=1e-12)
-    np.testing.assert_allclose(found.other_score, expected[4], atol=1e-12)
+    np.testing.assert_allclose(
+        found.mate_score, expected[3], rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        found.other_score, expected[4], rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize('seed', range(3))
