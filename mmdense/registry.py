@@ -15,6 +15,8 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 MODELS = Registry(
@@ -27,7 +29,13 @@ DATASETS = Registry(
     'dataset',
     parent=MMENGINE_DATASETS,
     scope='mmdense',
-    locations=['mmdense.recognition.datasets'],
+    locations=['mmdense.recognition.datasets', 'mmdense.densepose.datasets'],
+)
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMENGINE_TRANSFORMS,
+    scope='mmdense',
+    locations=['mmdense.densepose.transforms'],
 )
 METRICS = Registry(
     'metric',
@@ -69,4 +77,10 @@ LOOPS = Registry(
     parent=MMENGINE_LOOPS,
     scope='mmdense',
     locations=['mmdense.engine'],
+)
+VISUALIZERS = Registry(
+    'visualizer',
+    parent=MMENGINE_VISUALIZERS,
+    scope='mmdense',
+    locations=['mmdense.densepose.visualization'],
 )

@@ -1,1 +1,4 @@
 """What annotations and predictions of dense pose are held in."""
+
+from .densepose_boxes import DensePoseBoxes as DensePoseBoxes
+from .densepose_instances import DensePoseInstances as DensePoseInstances

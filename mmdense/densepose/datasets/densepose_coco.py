@@ -1,0 +1,170 @@
+"""People with dense annotations in DensePose-COCO's format."""
+
+import json
+import warnings
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+
+from mmdense.registry import DATASETS
+
+from ..functional.annotations import (
+    check_dense,
+    is_dense,
+    read_points,
+)
+from ..transforms.compatibility import check_transforms
+
+_VALIDATE = 'tools/misc/validate_densepose.py lists all problems of a file'
+
+
+class _CocoByPlace(COCO):
+    """COCO's index by place in the file instead of annotation id.
+
+    Published files of DensePose-COCO hold some ids twice. By id the later
+    annotation would come up twice and the earlier one never.
+    """
+
+    def get_ann_ids(self, img_ids=(), *args, **kwargs) -> list[int]:
+        if not self._places_by_image:
+            for place, annotation in enumerate(self.dataset['annotations']):
+                places = self._places_by_image.setdefault(
+                    annotation['image_id'], []
+                )
+                places.append(place)
+        return [
+            place
+            for image in img_ids
+            for place in self._places_by_image.get(image, ())
+        ]
+
+    def load_anns(self, ids) -> list[dict]:
+        return [self.dataset['annotations'][place] for place in ids]
+
+    def createIndex(self) -> None:
+        super().createIndex()
+        self._places_by_image: dict[Any, list[int]] = {}
+
+
+@DATASETS.register_module()
+class DensePoseCocoDataset(CocoDataset):
+    """People with dense annotations in DensePose-COCO's format.
+
+    Reads the published files as they are, and any file of their format. To
+    what `mmdet.CocoDataset` makes of an annotation this adds
+
+    * `ann_id`: the id of the annotation;
+    * `densepose`: what `mmdense.LoadDensePoseAnnotations` needs, missing for
+      people without dense annotations, who are still boxes to learn from:
+      `points` (:class:`FramePoints` or None) and `dp_masks`, still encoded.
+
+    Points are relative to the annotated box: `dp_x` 0 is its left edge, 256
+    its right edge.
+
+    Args:
+        *args: As for `mmdet.CocoDataset`.
+        on_problem: What to do with dense annotations that cannot be used:
+            `'raise'`, or `'drop'` them, keep the person and warn once.
+        filter_cfg: As for `mmdet.CocoDataset`; `filter_no_densepose=True`
+            also leaves out images without a single dense annotation.
+        **kwargs: As for `mmdet.CocoDataset`. With
+            `metainfo=dict(classes=('person', 'dog'))` others than people are
+            boxes to learn from; they have no dense annotations.
+
+    Raises:
+        ValueError: A dense annotation cannot be used; a class is not a
+            category of the file; or the pipeline has a transform that would
+            lose or misalign dense points.
+    """
+
+    METAINFO = {'classes': ('person',), 'palette': [(220, 20, 60)]}
+    COCOAPI = _CocoByPlace
+
+    def __init__(
+        self,
+        *args,
+        on_problem: str = 'raise',
+        filter_cfg: dict | None = None,
+        **kwargs,
+    ) -> None:
+        if on_problem not in ('raise', 'drop'):
+            raise ValueError(
+                f"on_problem must be 'raise' or 'drop', got {on_problem!r}"
+            )
+        self.on_problem = on_problem
+        super().__init__(*args, filter_cfg=filter_cfg, **kwargs)
+        check_transforms(self.pipeline)
+
+    def load_data_list(self) -> list[dict]:
+        self._dropped: list[str] = []
+        try:
+            data_list = super().load_data_list()
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f'{self.ann_file} is no JSON file or cut off: {error}'
+            ) from None
+        except KeyError as error:
+            raise ValueError(
+                f'{self.ann_file}: an image or annotation has no {error}; '
+                f'{_VALIDATE}'
+            ) from error
+        if len(self.cat_ids) != len(self.metainfo['classes']):
+            raise ValueError(
+                f'{self.ann_file}: the classes {self.metainfo["classes"]} '
+                f'match {len(self.cat_ids)} of its categories by name; set '
+                'metainfo=dict(classes=...) to names of the file'
+            )
+        if self._dropped:
+            warnings.warn(
+                f'{len(self._dropped)} dense annotations were dropped, the '
+                f'first: {self._dropped[0]}',
+                stacklevel=2,
+            )
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        annotations = raw_data_info['raw_ann_info']
+        info = super().parse_data_info({**raw_data_info, 'raw_ann_info': []})
+        info['ann_file'] = self.ann_file
+        # One by one: mmdet leaves some out and says not which.
+        for annotation in annotations:
+            parsed = super().parse_data_info(
+                {**raw_data_info, 'raw_ann_info': [annotation]}
+            )
+            for instance in parsed['instances']:
+                instance['ann_id'] = annotation['id']
+                if is_dense(annotation) and self._is_usable(annotation):
+                    instance['densepose'] = {
+                        'points': read_points(annotation),
+                        'dp_masks': annotation.get('dp_masks'),
+                    }
+                info['instances'].append(instance)
+        return info
+
+    def _is_usable(self, annotation: dict) -> bool:
+        problems = [p for p in check_dense(annotation) if not p.is_usable]
+        if not problems:
+            return True
+        what = f'{self.ann_file}: annotation {annotation["id"]}: ' + '; '.join(
+            f'{problem.field} {problem.message}' for problem in problems
+        )
+        if self.on_problem == 'raise':
+            raise ValueError(
+                f"{what}. {_VALIDATE}; on_problem='drop' uses such people "
+                'without their dense annotations'
+            )
+        self._dropped.append(what)
+        return False
+
+    def filter_data(self) -> list[dict]:
+        infos = super().filter_data()
+        if self.test_mode or not (self.filter_cfg or {}).get(
+            'filter_no_densepose', False
+        ):
+            return infos
+        return [
+            info
+            for info in infos
+            if any('densepose' in person for person in info['instances'])
+        ]
