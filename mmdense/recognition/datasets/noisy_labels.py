@@ -16,6 +16,7 @@ from mmdense.recognition.functional.label_noise import (
 )
 from mmdense.registry import DATASETS
 
+LABEL = 'gt_label'
 NOISES: dict[str, Callable[..., LabelNoise]] = {
     'conflict': inter_class_conflict,
     'flip': label_flip,
@@ -152,7 +153,7 @@ class NoisyLabels(Dataset):
         """What the data set knows of a sample, with its new label."""
         self.full_init()
         info = self.dataset.get_data_info(int(self.noise.index[idx]))
-        return {**info, 'gt_label': int(self.noise.labels[idx])}
+        return {**info, LABEL: int(self.noise.labels[idx])}
 
     def __len__(self) -> int:
         self.full_init()
@@ -163,18 +164,22 @@ class NoisyLabels(Dataset):
         self.full_init()
         index = int(self.noise.index[idx])
         item = self.dataset[index]
-        holder = item.get('data_samples', item)
+        holder = item
+        if isinstance(item, dict):
+            holder = item.get('data_samples', item)
+        packed = hasattr(holder, 'set_gt_label')
+        if not packed and not (isinstance(holder, dict) and LABEL in holder):
+            keys = sorted(item) if isinstance(item, dict) else ()
+            raise TypeError(
+                f'NoisyLabels needs items with {LABEL}, in data_samples or '
+                f'beside it; got a {type(item).__name__} of {keys}. End the '
+                "pipeline with dict(type='mmpretrain.PackInputs')"
+            )
         # Where an image cannot be read, mmengine's data sets give another
         # one: the label must be that of the image.
-        index = int(holder.get('sample_idx', index))
-        if hasattr(holder, 'set_gt_label'):
-            holder.set_gt_label(int(self._new_labels[index]))
-        elif 'gt_label' in holder:
-            holder['gt_label'] = int(self._new_labels[index])
+        label = int(self._new_labels[int(holder.get('sample_idx', index))])
+        if packed:
+            holder.set_gt_label(label)
         else:
-            raise TypeError(
-                'NoisyLabels needs items with gt_label, in data_samples or '
-                f'beside it; got a dict of {sorted(item)}. End the pipeline '
-                "with dict(type='mmpretrain.PackInputs')"
-            )
+            holder[LABEL] = label
         return item
