@@ -166,10 +166,10 @@ def _embed(
     with _progress(part.done, part.done + len(loader.dataset)) as report:
         for done, images, bad in loader:
             if bad and not skip_unreadable:
-                reason = next(iter(bad.values()))
                 raise ValueError(
-                    f'{reason}. Leave unreadable images out with '
-                    '--skip-unreadable'
+                    f'{next(iter(bad.values()))}. Leave out what cannot be '
+                    'read with --skip-unreadable; with --resume, too, what '
+                    'is done is kept'
                 )
             embeddings = None
             if images is not None:

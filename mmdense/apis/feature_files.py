@@ -66,9 +66,9 @@ class FeaturePart:
         if first != run:
             other = [key for key in run if first.get(key) != run[key]]
             raise ValueError(
-                f'{self.log_path} is of another run: {", ".join(other)} '
-                'differ. Give the same options, or leave out --resume to '
-                'start over'
+                f'{self.log_path} is of a run with another '
+                f'{" and another ".join(other)}. Give the same options, or '
+                'leave out --resume to start over'
             )
         for line in lines:
             self._count(line)

@@ -96,7 +96,9 @@ class ImagePipeline:
         except Exception as error:
             # The libraries that decode raise whatever they like.
             reason = str(error) or type(error).__name__
-            raise UnreadableImageError(f'{path}: {reason}') from error
+            if path not in reason:
+                reason = f'{path}: {reason}'
+            raise UnreadableImageError(reason) from error
         if data is None:  # ignore_empty=True
             raise UnreadableImageError(f'{path}: cannot be read')
         return data

@@ -35,6 +35,10 @@ INPUT, OUTPUT = 'data', 'embedding'
 OPSET = 17
 # Protocol buffers cannot be longer; some room for the graph.
 _MAX_BYTES = 2**31 - 2**24
+_ADVICE = (
+    'Nothing was written. If the batch size matters, the code of the network '
+    'takes it for a constant: give --batch-size'
+)
 
 
 class EmbeddingGraph(nn.Module):
@@ -187,10 +191,8 @@ def export_onnx(
     size = input_size or find_input_size(cfg, pipeline)
     model = build_embedding_model(cfg, checkpoint)
     embedder = TorchEmbedder(model, torch.device('cpu'))
-    pixels = _random_pixels(2, channels, size)
-    length = embedder(pixels).shape[1]
-
     order, mean, std = _describe(model, channels, size)
+    length = embedder(_random_pixels(2, channels, size)).shape[1]
     reverse = with_preprocessing and order == 'bgr'
     if reverse:
         order, mean, std = 'rgb', mean[::-1], std[::-1]
@@ -223,10 +225,14 @@ def export_onnx(
         exported = OnnxEmbedder(partial)
         differences = {}
         for name, batch in _checks(pipeline, channels, size, images):
-            difference = _difference(embedder, exported, batch)
-            differences[name] = difference
+            difference = _difference(embedder, exported, name, batch)
             if not difference <= tolerance:
-                raise ValueError(_explain(name, difference, tolerance))
+                raise ValueError(
+                    f'{name}: the exported network differs from PyTorch by '
+                    f'{difference:.1e} of the largest entry, expected at '
+                    f'most {tolerance:g}. {_ADVICE}'
+                )
+            differences[name] = difference
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)
@@ -287,24 +293,18 @@ def _checks(
 
 
 def _difference(
-    embedder: TorchEmbedder, exported: OnnxEmbedder, batch: Tensor
+    embedder: TorchEmbedder, exported: OnnxEmbedder, name: str, batch: Tensor
 ) -> float:
     expected = embedder(batch)
     if exported.normalized:
         expected = nn.functional.normalize(expected)
-    difference = (exported(batch) - expected).abs().max()
+    try:
+        embeddings = exported(batch)
+    except Exception as error:
+        # ONNX Runtime's have no common base but this.
+        raise ValueError(
+            f'{name}: ONNX Runtime cannot run the exported network. {_ADVICE}'
+            f'. {error}'
+        ) from error
+    difference = (embeddings - expected).abs().max()
     return float(difference / expected.abs().max())
-
-
-def _explain(name: str, difference: float, tolerance: float) -> str:
-    advice = 'the network computes something that cannot be exported'
-    if 'batch' in name:
-        advice += (
-            '; if only some batch sizes differ, its code takes the batch size '
-            'for a constant: give --batch-size'
-        )
-    return (
-        f'{name}: the exported network differs from PyTorch by '
-        f'{difference:.1e} of the largest entry, expected at most '
-        f'{tolerance:g}. Nothing was written: {advice}'
-    )
