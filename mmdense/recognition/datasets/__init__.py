@@ -9,6 +9,7 @@ from .query_gallery import QueryGallery as QueryGallery
 
 if is_available('mmpretrain'):
     from .glyphs import GlyphIdentities as GlyphIdentities
+    from .ijb_images import IJBImages as IJBImages
     from .list_dataset import ListDataset as ListDataset
     from .recordio_dataset import RecordIODataset as RecordIODataset
     from .verification_packs import VerificationPacks as VerificationPacks
@@ -18,6 +19,7 @@ else:
         'mmpretrain',
         [
             'GlyphIdentities',
+            'IJBImages',
             'ListDataset',
             'RecordIODataset',
             'VerificationPacks',

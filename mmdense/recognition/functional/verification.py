@@ -145,13 +145,16 @@ def tar_at_far(scores: ArrayLike, issame: ArrayLike, far: float) -> float:
 
 
 def roc_curve(
-    scores: ArrayLike, issame: ArrayLike
+    scores: ArrayLike, issame: ArrayLike, corners: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The receiver operating characteristic, one point per distinct score.
 
     Args:
         scores: (P,) similarities.
         issame: (P,) bool.
+        corners: Whether to leave out points on the straight line between
+            their neighbours, as scikit-learn does. The curve is the same,
+            with at most four points per genuine pair.
 
     Returns:
         False and true accept rates, each (K,), both ascending from (0, 0)
@@ -170,7 +173,43 @@ def roc_curve(
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
     true_accepts = np.cumsum(genuine)[last]
     false_accepts = np.cumsum(~genuine)[last]
+    if corners and len(last) > 2:
+        bends = np.diff(false_accepts, 2).astype(bool)
+        bends |= np.diff(true_accepts, 2).astype(bool)
+        kept = np.concatenate([[True], bends, [True]])
+        false_accepts, true_accepts = false_accepts[kept], true_accepts[kept]
     return (
         np.append(0.0, false_accepts / (~issame).sum()),
         np.append(0.0, true_accepts / issame.sum()),
+    )
+
+
+def tar_nearest_far(fars: ArrayLike, tars: ArrayLike, far: float) -> float:
+    """True accept rate at the corner of the ROC nearest to a rate.
+
+    How figures on IJB are made (insightface, `eval_ijbc.py`): of the corners
+    of the curve the one whose false accept rate is nearest to `far`, be it
+    above or below, and of those at one rate the highest. It can exceed
+    :func:`tar_at_far`, which never accepts more than `far`.
+
+    Args:
+        fars: (K,) ascending; see :func:`roc_curve` with `corners`.
+        tars: (K,).
+        far: The rate to be near to.
+    """
+    backwards = np.asarray(fars)[::-1]
+    nearest = np.argmin(np.abs(backwards - far))
+    return float(np.asarray(tars)[::-1][nearest])
+
+
+def area_under_roc(fars: ArrayLike, tars: ArrayLike) -> float:
+    """Area under the ROC by trapezoids: 1 perfect, 0.5 by chance.
+
+    Args:
+        fars: (K,) ascending, from 0 to 1.
+        tars: (K,).
+    """
+    tars = np.asarray(tars)
+    return float(
+        np.sum(np.diff(np.asarray(fars)) * (tars[1:] + tars[:-1])) / 2
     )
