@@ -118,12 +118,11 @@ class RecordIODataset(LazyListDataset):
             idx_file = Path(
                 self.data_root, osp.expanduser(str(self._idx_file))
             )
-        images = RecordImages(
-            RecordReader(
-                rec_file, idx_file, self._cache_dir or rec_file.parent
-            )
+        reader = RecordReader(
+            rec_file, idx_file, self._cache_dir or rec_file.parent
         )
-        self._check_size(images.reader)
+        self._check_size(reader)
+        images = RecordImages(reader)
         if 'num_classes' not in self._metainfo:
             self._metainfo['num_classes'] = self._find_num_classes(images)
         return LazyList(images)

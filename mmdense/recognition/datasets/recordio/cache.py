@@ -55,7 +55,8 @@ def cached_array(
         os.replace(partial, path)
         mapped = np.load(path, mmap_mode='r', allow_pickle=False)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         return array
     for old in folder.glob(f'{prefix}*.npy'):
         if old != path:
