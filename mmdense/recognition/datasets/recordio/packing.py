@@ -105,7 +105,7 @@ def pack(job: Packing, track: Track = no_bar) -> list[str]:
         return []
     journal = _Journal(job)
     with RecordWriter(job.rec_file, resume=journal.goes_on) as writer:
-        start = journal.place_after(len(writer.keys))
+        start = journal.start(len(writer.keys))
         numbers = job.order[start:].tolist()
         results = map_in_order(_payload, job, numbers, job.workers)
         place = start
@@ -196,13 +196,16 @@ class _Journal:
     """What a second run has to know: the job, and which images were skipped.
 
     A line is flushed before the record behind it is written.
+
+    Attributes:
+        goes_on: Whether there is a run of the same job to go on with.
+        skipped: Reasons by place in the order of the images.
     """
 
     def __init__(self, job: Packing) -> None:
         self._path = partial_path(job.rec_file.with_suffix('.journal'))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self.skipped: dict[int, str] = {}
-        head = json.dumps(
+        self._head = json.dumps(
             [
                 job.layout,
                 job.shuffle,
@@ -215,24 +218,30 @@ class _Journal:
         if self._path.is_file():
             # A cut line is of an image that is looked at again.
             lines = self._path.read_text().split('\n')[:-1]
-        self.goes_on = bool(lines) and lines[0] == head
+        self.goes_on = bool(lines) and lines[0] == self._head
         if self.goes_on:
             for line in lines[1:]:
                 place, _, reason = line.partition('\t')
                 self.skipped[int(place)] = reason
-        else:
-            lines = [head]
-        text = ''.join(f'{line}\n' for line in lines)
-        write_atomically(self._path, text.encode())
-        self._file = self._path.open('a')
 
-    def place_after(self, records: int) -> int:
-        """Place in the order of the image after so many records."""
-        place = records
-        for skipped in sorted(self.skipped):
-            if skipped <= place:
-                place += 1
-        return place
+    def start(self, records: int) -> int:
+        """Start after so many records of images; returns the place.
+
+        Images behind it are looked at again, so what is noted of them goes.
+        """
+        start = records
+        for place in sorted(self.skipped):
+            if place <= start:
+                start += 1
+            else:
+                del self.skipped[place]
+        lines = [
+            self._head,
+            *(f'{place}\t{why}' for place, why in self.skipped.items()),
+        ]
+        write_atomically(self._path, ('\n'.join(lines) + '\n').encode())
+        self._file = self._path.open('a')
+        return start
 
     def skip(self, place: int, reason: str) -> None:
         """Note a damaged image."""
