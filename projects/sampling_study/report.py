@@ -1,0 +1,139 @@
+"""Make the tables and plots of the study from its results.
+
+    python projects/sampling_study/report.py
+
+Writes the part between the markers of docs/sampling_study.md, and the plots
+into docs/images. It takes the results that are there: run it at any time.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))  # `projects` is not installed
+
+from projects.sampling_study import tables  # noqa: E402
+from projects.sampling_study.plots import (  # noqa: E402
+    plot_differences,
+    plot_rates,
+    plot_samplers,
+)
+from projects.sampling_study.results_io import (  # noqa: E402
+    Results,
+    read_results,
+)
+
+BEGIN = '<!-- made by projects/sampling_study/report.py: begin -->'
+END = '<!-- made by projects/sampling_study/report.py: end -->'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the results and write the report."""
+    args = _parse(argv)
+    results = read_results(args.results)
+    if not results:
+        sys.exit(f'error: no result in {args.results}; run run.py first')
+    args.images.mkdir(parents=True, exist_ok=True)
+    plot_rates(results, args.images / 'sampling_study_rates.png')
+    plot_differences(results, args.images / 'sampling_study_differences.png')
+    plot_samplers(results, args.images / 'sampling_study_samplers.png')
+    text = make_report(results)
+    if args.doc is None:
+        print(text)
+        return
+    old = args.doc.read_text(encoding='utf-8')
+    args.doc.write_text(insert(old, text), encoding='utf-8')
+    print(f'{args.doc}: {len(results)} results')
+
+
+def insert(document: str, text: str) -> str:
+    """Put a text between the markers of a document.
+
+    Raises:
+        ValueError: The document does not have both, once and in order.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        raise ValueError(
+            f'the document needs the lines {BEGIN!r} and {END!r}, once each'
+        )
+    return f'{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}'
+
+
+def make_report(results: Results) -> str:
+    """Everything between the markers."""
+    return '\n\n'.join(
+        [
+            tables.what_was_run(results),
+            '### All classes against a sample',
+            tables.rate_table(results),
+            '![Accuracy by sample rate](images/sampling_study_rates.png)',
+            '### What a sample rate changes',
+            'A sample rate less all classes, with the same labels, margin and '
+            'seed, in percentage points: mean, 95 % confidence interval and '
+            'p of the paired t-test over margins and seeds. Not corrected '
+            'for the number of tests. Pairs of one seed share weights and '
+            'noise, so they are less independent than the test takes them '
+            'to be.',
+            tables.rate_differences(results),
+            '![A sample rate less all classes]'
+            '(images/sampling_study_differences.png)',
+            '### Does sampling help against noise?',
+            'The difference above under noise, less the same difference on '
+            'clean labels. Above 0, sampling does better under this noise '
+            'than on clean labels; whether it does better than all classes '
+            'is in the table above.',
+            tables.noise_interaction(results),
+            '### Sampler and update rule',
+            'CosFace at a rate of 0.1; the base is the default, `cycle` and '
+            '`rows`.',
+            tables.sampler_table(results),
+            '![Samplers and update rules](images/sampling_study_samplers.png)',
+            '### The inter-class filter',
+            'CosFace under conflicts; 0.4 is the published threshold. The '
+            'base is no filter at the same rate.',
+            tables.filter_table(results),
+            '### Three times as long',
+            'CosFace; the base is all classes with as many steps.',
+            tables.long_table(results),
+            '### What a step sees',
+            'Classes in a step and the share of them that has an image in the '
+            'batch (mean of the last 200 steps).',
+            tables.sampled_table(results),
+        ]
+    )
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--results', type=Path, default=HERE / 'results')
+    parser.add_argument(
+        '--doc',
+        type=Path,
+        help='document with the markers; default: docs/sampling_study.md for '
+        'the results that are committed, else the tables are printed',
+    )
+    parser.add_argument(
+        '--images',
+        type=Path,
+        help='folder of the plots; default: docs/images for the results that '
+        'are committed, else that of the results',
+    )
+    args = parser.parse_args(argv)
+    own = args.results.resolve() == HERE / 'results'
+    if args.doc is None and own:
+        args.doc = ROOT / 'docs' / 'sampling_study.md'
+    if args.images is None:
+        args.images = ROOT / 'docs' / 'images' if own else args.results
+    return args
+
+
+if __name__ == '__main__':
+    main()
