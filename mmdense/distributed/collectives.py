@@ -3,11 +3,14 @@
 Without a process group, or in one of a single rank, each is the identity.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar('T')
 
 
 def world_size() -> int:
@@ -100,6 +103,42 @@ def gather_objects(x: Any) -> list[Any]:
     everyone = [None] * world_size()
     dist.all_gather_object(everyone, x)
     return everyone
+
+
+def object_of_rank_0(x: Any) -> Any:
+    """The picklable `x` of rank 0, on every rank."""
+    if world_size() == 1:
+        return x
+    box = [x]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def on_rank_0(compute: Callable[[], T]) -> T | None:
+    """Run something there alone; what it raises is raised on every rank.
+
+    Returns:
+        What it returns, on rank 0; None on others.
+    """
+    result, error = None, None
+    if rank() == 0:
+        try:
+            result = compute()
+        except Exception as problem:
+            error = problem
+    raise_on_all_ranks(error)
+    return result
+
+
+def collective_device(device: torch.device) -> torch.device:
+    """Where the process group takes tensors: the CPU, but for NCCL.
+
+    Args:
+        device: What to return with NCCL or without a process group.
+    """
+    if world_size() > 1 and dist.get_backend() != 'nccl':
+        return torch.device('cpu')
+    return device
 
 
 def raise_on_all_ranks(error: Exception | None) -> None:

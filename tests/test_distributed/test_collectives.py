@@ -13,6 +13,8 @@ from mmdense.distributed.collectives import (
     all_reduce_sum,
     gather_batch,
     gather_sizes,
+    object_of_rank_0,
+    on_rank_0,
     raise_on_all_ranks,
     rank,
     world_size,
@@ -90,6 +92,26 @@ def test_an_error_on_one_rank_is_raised_on_all(ranks):
     assert str(outcomes[0]) == 'rank 1 failed: ValueError: bad on 1'
     assert str(outcomes[2]) == 'bad on 2'
     assert ranks(3)(_raise_on, []) == ['went on'] * 3
+
+
+def _on_rank_0(fail):
+    def compute():
+        if fail:
+            raise ValueError('bad on 0')
+        return 5
+
+    mine = on_rank_0(compute)
+    return mine, object_of_rank_0(mine and {'it': mine})
+
+
+def test_what_rank_0_computes(ranks):
+    assert _on_rank_0(False) == (5, {'it': 5})
+    results = ranks(3)(_on_rank_0, False)
+    assert results == [(5, {'it': 5}), (None, {'it': 5}), (None, {'it': 5})]
+    outcomes = ranks(3).outcomes(_on_rank_0, True)
+    kinds = [type(error) for error in outcomes]
+    assert kinds == [ValueError, RuntimeError, RuntimeError]
+    assert 'bad on 0' in str(outcomes[2])
 
 
 def _rank_and_size():

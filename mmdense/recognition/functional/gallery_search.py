@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from mmdense.distributed.collectives import (
     all_reduce_max,
     all_reduce_sum,
+    collective_device,
     gather_batch,
     gather_sizes,
     raise_on_all_ranks,
@@ -67,7 +68,7 @@ def search_gallery(
         _problem(queries, query_labels, gallery, gallery_labels)
     )
     device = torch.device(device or queries.device)
-    comm = _comm_device(device)
+    comm = collective_device(device)
     sizes = gather_sizes(len(queries), comm)
     for what, count in (
         ('query', sum(sizes)),
@@ -252,13 +253,6 @@ def _problem(
             f'{gallery.shape[1]}'
         )
     return None
-
-
-def _comm_device(device: torch.device) -> torch.device:
-    """Where collectives take their tensors."""
-    if world_size() > 1 and dist.get_backend() != 'nccl':
-        return torch.device('cpu')
-    return device
 
 
 def _gather(x: Tensor, counts: list[int], comm: torch.device) -> Tensor:
