@@ -46,7 +46,7 @@ class ChartFaces:
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """The face that covers each point, and where in it.
 
-        A point outside the chart gets the closest point of the faces around
+        A point outside the chart gets the closest point on the faces around
         the nearest entry. Where a chart overlaps itself the face that comes
         first counts.
 
@@ -72,51 +72,52 @@ class ChartFaces:
         for start in range(0, len(points), _BLOCK):
             rows = np.arange(start, min(start + _BLOCK, len(points)))
             point, face = self._of_bin.members(number[rows])
-            outside = self._closest(rows, point, face, points, faces, weights)
-            nearest = self._lookup.nearest(parts[outside], *points[outside].T)
+            bary = barycentric(
+                points[rows[point]], self._uv[self._faces[face]]
+            )
+            inside = np.flatnonzero(bary.min(axis=1) >= -_INSIDE)
+            best = inside[_first_of_each(point[inside], face[inside])]
+            faces[rows[point[best]]] = face[best]
+            weights[rows[point[best]]] = bary[best].clip(0)
+
+            rows = rows[faces[rows] < 0]
+            nearest = self._lookup.nearest(parts[rows], *points[rows].T)
             point, face = self._of_entry.members(self._used[nearest])
-            self._closest(outside, point, face, points, faces, weights, np.inf)
+            bary, distance = closest_on_edges(
+                points[rows[point]], self._uv[self._faces[face]]
+            )
+            best = _first_of_each(point, distance)
+            faces[rows], weights[rows] = face[best], bary[best]
+        weights /= weights.sum(axis=1, keepdims=True)
         return faces.reshape(shape), weights.reshape(*shape, 3)
 
-    def _closest(
-        self,
-        rows: NDArray,
-        point: NDArray,
-        face: NDArray,
-        points: NDArray,
-        faces: NDArray,
-        weights: NDArray,
-        limit: float = _INSIDE,
-    ) -> NDArray:
-        """Choose the closest face for each row; give rows beyond `limit`.
 
-        Args:
-            rows: Points to decide.
-            point: Index into `rows` of each candidate.
-            face: The candidates.
-            points: (P, 2), all points.
-            faces: (P,), written.
-            weights: (P, 3), written.
-            limit: Greatest distance in (u, v).
-        """
-        bary, distance = closest_in_triangles(
-            points[rows[point]], self._uv[self._faces[face]]
-        )
-        order = np.lexsort([face, np.maximum(distance, _INSIDE), point])
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = point[order][1:] != point[order][:-1]
-        best = order[first]
-        chosen = rows[point[best]]
-        faces[chosen], weights[chosen] = face[best], bary[best]
-        missing = np.ones(len(rows), dtype=bool)
-        missing[point[best[distance[best] <= limit]]] = False
-        return rows[missing]
+def barycentric(
+    points: NDArray[np.float64], corners: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights of the corners of triangles in the plane.
+
+    Args:
+        points: (P, 2).
+        corners: (P, 3, 2).
+
+    Returns:
+        (P, 3); one is negative outside the triangle. Triangles without area
+        contain nothing.
+    """
+    a, b, c = corners.transpose(1, 0, 2)
+    area = _cross(b - a, c - a)
+    safe = np.where(area == 0, 1, area)
+    second = _cross(points - a, c - a) / safe
+    third = _cross(b - a, points - a) / safe
+    first = np.where(area == 0, -1, 1 - second - third)
+    return np.stack([first, second, third], axis=1)
 
 
-def closest_in_triangles(
+def closest_on_edges(
     points: NDArray[np.float64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The closest point of each triangle in the plane.
+    """The closest point on the edges of triangles in the plane.
 
     Args:
         points: (P, 2).
@@ -125,14 +126,8 @@ def closest_in_triangles(
     Returns:
         (P, 3), weights of the corners, and (P,), distances.
     """
-    a, b, c = corners.transpose(1, 0, 2)
-    area = _cross(b - a, c - a)
-    safe = np.where(area == 0, 1, area)
-    second = _cross(points - a, c - a) / safe
-    third = _cross(b - a, points - a) / safe
-    weights = np.stack([1 - second - third, second, third], axis=1)
-    inside = (area != 0) & (weights.min(axis=1) >= 0)
-    distance = np.where(inside, 0, np.inf)
+    weights = np.zeros((len(points), 3))
+    distance = np.full(len(points), np.inf)
     for i, j in ((0, 1), (1, 2), (2, 0)):
         start, along = corners[:, i], corners[:, j] - corners[:, i]
         square = np.maximum((along**2).sum(axis=1), np.finfo(float).tiny)
@@ -145,6 +140,14 @@ def closest_in_triangles(
         weights[closer, i] = 1 - share[closer]
         weights[closer, j] = share[closer]
     return weights, distance
+
+
+def _first_of_each(group: NDArray, value: NDArray) -> NDArray[np.int64]:
+    """Index of the smallest value of each group, ordered by group."""
+    order = np.lexsort([value, group])
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = group[order][1:] != group[order][:-1]
+    return order[first]
 
 
 class _Groups:

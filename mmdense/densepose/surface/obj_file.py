@@ -51,15 +51,17 @@ def read_obj(
             words = rest.split()
             try:
                 if keyword == 'v':
-                    vertices.append([float(word) for word in words[:3]])
+                    vertices.append(_numbers(words, 3))
                 elif keyword == 'vt':
-                    uv.append([float(word) for word in words[:2]])
+                    uv.append(_numbers(words, 2))
                 elif keyword in names:
                     names[keyword] = rest.strip()
                 elif keyword == 'f':
                     polygon = [
                         _corner(w, len(vertices), len(uv)) for w in words
                     ]
+                    if len(polygon) < 3:
+                        raise ValueError(f'a face of {len(polygon)} corners')
                     part = _part_of(names.values(), groups)
                     for i in range(1, len(polygon) - 1):
                         corners += [polygon[0], polygon[i], polygon[i + 1]]
@@ -81,6 +83,13 @@ def read_obj(
         faces=faces.reshape(-1, 3),
         distances_from=distances or ComputedDistances(),
     )
+
+
+def _numbers(words: list[str], count: int) -> list[float]:
+    """The first ones; a weight or colours may follow."""
+    if len(words) < count:
+        raise ValueError(f'{len(words)} numbers, expected {count}')
+    return [float(word) for word in words[:count]]
 
 
 def _corner(word: str, vertices: int, uv: int) -> tuple[int, int]:

@@ -104,9 +104,10 @@ def write_surface(
 def _read_members(path: Path) -> dict[str, NDArray]:
     content = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError('a single array')
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError('a single array')
+        with file:
             present = set(file.files)
             for name in (*REQUIRED, *OPTIONAL):
                 if name in present:
