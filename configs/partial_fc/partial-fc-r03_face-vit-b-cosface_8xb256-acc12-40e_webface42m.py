@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/models/partial-fc_face-vit-t.py',
+    '../_base_/datasets/webface42m.py',
+    '../_base_/schedules/faces_adamw_40e.py',
+    '../_base_/default_runtime_recognition.py',
+]
+
+model = dict(
+    backbone=dict(arch='b', mask_ratio=0.1, with_cp=True),
+    neck=dict(in_channels=512),
+    head=dict(num_classes=2059906, sample_rate=0.3))
+train_dataloader = dict(batch_size=256)
+optim_wrapper = dict(accumulative_counts=12)
+
+# 8 GPUs with 256 images.
+auto_scale_lr = dict(base_batch_size=2048)
