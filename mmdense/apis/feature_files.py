@@ -40,7 +40,7 @@ class FeaturePart:
         skipped: Numbers of unreadable files.
 
     Raises:
-        ValueError: The part that is there is of another run.
+        ValueError: The part that is there is of another run or damaged.
     """
 
     def __init__(
@@ -72,6 +72,13 @@ class FeaturePart:
             )
         for line in lines:
             self._count(line)
+        expected = 4 * self.rows * self.length
+        size = self.rows_path.stat().st_size
+        if size < expected:  # after a power failure
+            raise ValueError(
+                f'{self.rows_path} has {size} bytes, expected at least '
+                f'{expected} by its log; leave out --resume to start over'
+            )
         return [first, *lines]
 
     def _count(self, line: dict[str, Any]) -> None:

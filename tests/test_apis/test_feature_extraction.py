@@ -159,6 +159,17 @@ def test_resume(network, damaged, tmp_path, monkeypatch):
     assert not folder.exists()
 
 
+def test_lost_rows_are_not_resumed(network, damaged, tmp_path):
+    source, _ = damaged
+    out = tmp_path / 'x.npy'
+    with pytest.raises(ValueError, match=r'bad\.jpg'):
+        extract(network, source, out, batch_size=2)
+    rows = tmp_path / '.x.npy.partial' / 'rank_0.float32'
+    rows.write_bytes(rows.read_bytes()[:-1])
+    with pytest.raises(ValueError, match='has 255 bytes, expected at least'):
+        extract(network, source, out, resume=True)
+
+
 def spy(read):
     from mmdense.apis.image_files import ImageFiles
 
