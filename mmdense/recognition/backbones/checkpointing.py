@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -29,15 +30,19 @@ def run_blocks(
     """
     for block in blocks:
         if with_cp and x.requires_grad:
-            x = checkpoint(
-                block,
-                x,
-                use_reentrant=False,
-                context_fn=partial(_contexts, block),
-            )
+            x = _checkpointed(block, x)
         else:
             x = block(x)
     return x
+
+
+def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():
+        # The compiler takes no contexts.
+        return checkpoint(block, x, use_reentrant=False)
+    return checkpoint(
+        block, x, use_reentrant=False, context_fn=partial(_contexts, block)
+    )
 
 
 def _contexts(

@@ -32,7 +32,7 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
         # (b, heads, tokens, channels of a head) each.
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         with torch.autocast(x.device.type, enabled=False):
             dtype = self.qkv.weight.dtype
             y = F.scaled_dot_product_attention(

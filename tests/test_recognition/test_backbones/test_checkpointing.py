@@ -1,5 +1,6 @@
 """Checkpointed and plain training are the same, bit for bit."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
@@ -82,3 +83,21 @@ def test_nothing_is_run_twice_without_gradients():
         run_blocks([block], torch.randn(2, 3), True)
     run_blocks([block], torch.randn(2, 3), True).sum().backward()
     assert len(calls) == 2
+
+
+def test_compiled():
+    torch.manual_seed(0)
+    blocks = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Sequential(nn.BatchNorm2d(4), nn.PReLU(4))
+    )
+    plain = copy.deepcopy(blocks)
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+    compiled = torch.compile(
+        lambda images: run_blocks(blocks, images, True), backend='aot_eager'
+    )
+    compiled(x).square().sum().backward()
+    plain(x).square().sum().backward()
+    for a, b in zip(plain.parameters(), blocks.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad)
+    for a, b in zip(plain.buffers(), blocks.buffers(), strict=True):
+        torch.testing.assert_close(b, a)
