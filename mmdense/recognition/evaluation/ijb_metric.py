@@ -55,6 +55,7 @@ class IJBMetric(BaseMetric):
     Attributes:
         results_of: After `evaluate`, on rank 0, by variant, an
             :class:`~.ijb_protocol.IJBResult`.
+        issame: Then (P,) bool, the answers of the pairs.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class IJBMetric(BaseMetric):
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
-        super().__init__(collect_device, prefix)
+        # mmengine warns of a metric without one.
+        super().__init__(collect_device, prefix or 'ijb')
+        self._named = prefix is not None
         self.variants = [TemplateVariant.parse(name) for name in variants]
         if not self.variants:
             raise ValueError("variants is empty, expected 'N1D1F1' or others")
@@ -76,6 +79,7 @@ class IJBMetric(BaseMetric):
         self.device = device
         self.save_embeddings = save_embeddings
         self.results_of: dict[str, IJBResult] = {}
+        self.issame: np.ndarray | None = None
         self._embeddings = RankEmbeddings(type(self).__name__)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
@@ -118,7 +122,8 @@ class IJBMetric(BaseMetric):
         del rows
         views = None if whole is None else whole.unflatten(0, (num_views, -1))
         protocol = on_rank_0(lambda: self._open(meta, views))
-        rows_of = {}
+        self.results_of, rows_of = {}, {}
+        self.issame = protocol and protocol.pairs.issame
         for variant in self.variants:
             result = evaluate_ijb(
                 views,
@@ -137,7 +142,7 @@ class IJBMetric(BaseMetric):
                 f'{name}, 1:1 (TAR@FAR) and 1:N\n' + ijb_tables(rows_of)
             )
         rows_of = object_of_rank_0(rows_of)
-        prefix = self.prefix or name
+        prefix = self.prefix if self._named else name
         many = len(self.variants) > 1
         return {
             f'{prefix}/{variant}/{key}' if many else f'{prefix}/{key}': value

@@ -30,10 +30,18 @@ def results_table(
                 row[-1] += f' (std {100 * value:.2f})'
                 continue
             if number == 0:
-                table.add_column(key.upper() if '@' in key else key)
+                table.add_column(_heading(key))
             share = key not in _NO_SHARES
             row.append(f'{100 * value:.2f} %' if share else f'{value:.2f}')
         table.add_row(*row)
     text = io.StringIO()
     Console(file=text, width=120).print(table)
     return text.getvalue().rstrip()
+
+
+def _heading(key: str) -> str:
+    """`tar@far=0.01` on two lines, since there are often many such."""
+    if '@' not in key:
+        return key
+    name, rate = key.split('=')
+    return f'{name.upper()}\n{rate}'

@@ -1,5 +1,6 @@
 """Pictures of recognition results."""
 
+from .curves_hook import CurvesVisualizationHook
 from .verification_hook import VerificationVisualizationHook
 
-__all__ = ['VerificationVisualizationHook']
+__all__ = ['CurvesVisualizationHook', 'VerificationVisualizationHook']
