@@ -98,6 +98,7 @@ class DensePoseCocoDataset(CocoDataset):
 
     def load_data_list(self) -> list[dict]:
         self._dropped: list[str] = []
+        self._outside: list[str] = []
         try:
             data_list = super().load_data_list()
         except json.JSONDecodeError as error:
@@ -115,12 +116,16 @@ class DensePoseCocoDataset(CocoDataset):
                 f'match {len(self.cat_ids)} of its categories by name; set '
                 'metainfo=dict(classes=...) to names of the file'
             )
-        if self._dropped:
-            warnings.warn(
-                f'{len(self._dropped)} dense annotations were dropped, the '
-                f'first: {self._dropped[0]}',
-                stacklevel=2,
-            )
+        for what, annotations in (
+            ('were dropped', self._dropped),
+            ('have points outside their boxes', self._outside),
+        ):
+            if annotations:
+                warnings.warn(
+                    f'{len(annotations)} dense annotations {what}, the '
+                    f'first: {annotations[0]}',
+                    stacklevel=2,
+                )
         return data_list
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -129,9 +134,16 @@ class DensePoseCocoDataset(CocoDataset):
         info['ann_file'] = self.ann_file
         # One by one: mmdet leaves some out and says not which.
         for annotation in annotations:
-            parsed = super().parse_data_info(
-                {**raw_data_info, 'raw_ann_info': [annotation]}
-            )
+            try:
+                parsed = super().parse_data_info(
+                    {**raw_data_info, 'raw_ann_info': [annotation]}
+                )
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f'{self.ann_file}: annotation {annotation["id"]}: bbox, '
+                    f'area or category_id cannot be used ({error!r}); '
+                    f'{_VALIDATE}'
+                ) from error
             for instance in parsed['instances']:
                 instance['ann_id'] = annotation['id']
                 if is_dense(annotation) and self._is_usable(annotation):
@@ -143,12 +155,15 @@ class DensePoseCocoDataset(CocoDataset):
         return info
 
     def _is_usable(self, annotation: dict) -> bool:
-        problems = [p for p in check_dense(annotation) if not p.is_usable]
+        problems = check_dense(annotation)
         if not problems:
             return True
         what = f'{self.ann_file}: annotation {annotation["id"]}: ' + '; '.join(
             f'{problem.field} {problem.message}' for problem in problems
         )
+        if all(problem.is_usable for problem in problems):
+            self._outside.append(what)
+            return True
         if self.on_problem == 'raise':
             raise ValueError(
                 f"{what}. {_VALIDATE}; on_problem='drop' uses such people "

@@ -54,7 +54,7 @@ def test_what_is_broken_is_said(rle, what):
 
 
 def test_cut_off_counts_are_noticed():
-    """pycocotools decodes most of these, partly to what memory held."""
+    """Pycocotools decodes most of these, partly to what memory held."""
     mask = np.zeros((256, 256), dtype=np.uint8)
     mask[40:200, 30:180] = np.tri(160, 150)
     whole = encode(mask)
