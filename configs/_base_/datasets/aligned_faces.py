@@ -11,7 +11,11 @@ train_pipeline = [
     dict(type='mmpretrain.RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='mmpretrain.PackInputs'),
 ]
-test_pipeline = [dict(type='mmpretrain.PackInputs')]
+test_pipeline = [
+    # Says what size the network is for; leaves images of that size alone.
+    dict(type='mmpretrain.Resize', scale=112),
+    dict(type='mmpretrain.PackInputs'),
+]
 
 train_dataloader = dict(
     batch_size=128,
