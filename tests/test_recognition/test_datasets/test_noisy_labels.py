@@ -14,6 +14,11 @@ from mmdense.recognition.functional.label_noise import (
     label_flip,
     long_tail,
 )
+from tests.test_recognition.test_datasets.record_files import (
+    make_image,
+    pixels_of,
+    write_insightface,
+)
 
 LABELS = np.repeat(np.arange(6), 5)
 
@@ -82,6 +87,37 @@ def test_a_sample_in_place_of_another_has_its_own_label():
         replaced += shown != i
         assert item['data_samples'].gt_label.item() == noise.labels[shown]
     assert replaced == 10
+
+
+def test_records_among_them_damaged_ones(tmp_path):
+    """A damaged record is replaced, and so is its label."""
+    contents = [make_image(number) for number in range(30)]
+    pixels = [pixels_of(content) for content in contents]
+    for bad in (4, 17):
+        contents[bad] = b'no image'
+    write_insightface(tmp_path / 'train.rec', [5] * 6, contents)
+    dataset = DATASETS.build(
+        dict(
+            type='mmdense.NoisyLabels',
+            noise=CONFLICT,
+            dataset=dict(
+                type='mmdense.RecordIODataset',
+                data_root=str(tmp_path),
+                on_error='skip',
+                pipeline=PACK,
+            ),
+        )
+    )
+    noise = inter_class_conflict(LABELS, 2, 2, 0)
+    assert dataset.metainfo['num_classes'] == 8
+    replaced = 0
+    for i in range(30):
+        item = dataset[i]
+        image = item['inputs'].permute(1, 2, 0).numpy()
+        (shown,) = (n for n in range(30) if np.array_equal(pixels[n], image))
+        replaced += shown != i
+        assert item['data_samples'].gt_label.item() == noise.labels[shown]
+    assert replaced == 2
 
 
 def test_metainfo_numbers_and_names_the_new_classes():
