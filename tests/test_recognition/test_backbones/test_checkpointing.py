@@ -3,9 +3,12 @@
 import copy
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmdense.recognition.backbones.checkpointing import run_blocks
 from tests.face_networks import TINY, embed, tiny
@@ -83,6 +86,30 @@ def test_nothing_is_run_twice_without_gradients():
         run_blocks([block], torch.randn(2, 3), True)
     run_blocks([block], torch.randn(2, 3), True).sum().backward()
     assert len(calls) == 2
+
+
+def _on_rank(with_cp):
+    torch.manual_seed(0)
+    net = tiny('MobileFaceNet', with_cp=with_cp).train()
+    net = DistributedDataParallel(
+        nn.Sequential(net['backbone'], net['neck']), broadcast_buffers=False
+    )
+    torch.manual_seed(1 + dist.get_rank())
+    for _ in range(2):
+        net(torch.randn(4, 3, 32, 32))[0].square().sum().backward()
+    return {
+        key: x.detach().numpy()
+        for key, x in [*net.named_buffers()]
+        + [(key, p.grad) for key, p in net.named_parameters()]
+    }
+
+
+def test_under_ddp(ranks):
+    plain = ranks(2)(_on_rank, False)
+    ours = ranks(2)(_on_rank, True)
+    for expected, got in zip(plain, ours, strict=True):
+        for key, x in expected.items():
+            np.testing.assert_array_equal(got[key], x, key)
 
 
 def test_compiled():
