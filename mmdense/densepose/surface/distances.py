@@ -10,7 +10,13 @@ from .cache import open_array
 
 
 class Distances(Protocol):
-    """What gives the distance between vertices of one mesh."""
+    """What gives the distance between vertices of one mesh.
+
+    Attributes:
+        source: The file they are in, or an array.
+    """
+
+    source: str | Path | NDArray
 
     @property
     def num_vertices(self) -> int:
@@ -53,7 +59,7 @@ class CondensedDistances:
     """
 
     def __init__(self, source: str | Path | NDArray) -> None:
-        self._source = source
+        self.source = source
         self._values = (
             source
             if isinstance(source, np.ndarray)
@@ -82,7 +88,7 @@ class CondensedDistances:
 
     def __reduce__(self) -> tuple:
         # A mapped array would be pickled with all it holds.
-        return type(self), (self._source,)
+        return type(self), (self.source,)
 
 
 class LandmarkDistances:
@@ -103,7 +109,7 @@ class LandmarkDistances:
     def __init__(
         self, source: str | Path | NDArray, vertices: NDArray[np.float32]
     ) -> None:
-        self._source = source
+        self.source = source
         self._vertices = vertices
         self._table = (
             source
@@ -145,7 +151,7 @@ class LandmarkDistances:
         return np.where(missing, np.float32(np.inf), distance)
 
     def __reduce__(self) -> tuple:
-        return type(self), (self._source, self._vertices)
+        return type(self), (self.source, self._vertices)
 
 
 def _vertices(
