@@ -16,6 +16,7 @@ from mmdense.densepose.surface import (
     build_symmetry,
     write_surface,
 )
+from mmdense.densepose.surface.parts import MIRROR_PARTS
 from tests import golden
 from tests.toy_surface import ellipsoid
 
@@ -39,6 +40,25 @@ def test_by_path_and_by_dict(mesh):
     assert few is not surface
     assert few.distances_from == ComputedDistances(20, 'float32', None, 1)
     assert len(few.distances._table) == 20
+
+
+def test_nothing_is_the_body_that_ships():
+    surface = build_surface()
+    assert build_surface(None) is build_surface({}) is surface
+    assert surface.parts == tuple(range(1, 25))
+    rng = np.random.default_rng(0)
+    face = rng.integers(0, len(surface.faces), 5000)
+    weights = rng.dirichlet([1, 1, 1], len(face))
+    corners = surface.uv[surface.faces[face]]
+    u, v = np.einsum('nk,nkc->cn', weights, corners)
+    # Its charts of left and right are mirror images of each other.
+    part, new_u, new_v = surface.flip(surface.face_part[face], u, v)
+    assert np.array_equal(part, MIRROR_PARTS[surface.face_part[face]])
+    assert np.abs(new_u - (1 - u)).max() < 1 / 255
+    assert np.abs(new_v - v).max() < 1 / 255
+    # Nowhere does a chart cover itself.
+    found, _ = surface.locate(surface.face_part[face], u, v)
+    assert np.mean(found == face) > 0.999
 
 
 def test_a_file_that_changed_is_read_again(mesh):

@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_hdf5(folder, monkeypatch):
     (folder / 'Pdist_matrix.mat').write_bytes(whole[:-1000])
     with pytest.raises(ValueError, match=r'Pdist_matrix\.mat is truncated'):
         _ = load_official(folder).distances
-    monkeypatch.setitem(__import__('sys').modules, 'h5py', None)
+    monkeypatch.setitem(sys.modules, 'h5py', None)
     with pytest.raises(ImportError, match=r'mmdense\[optional\]'):
         _ = load_official(folder).distances
 
