@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .chart_faces import ChartFaces
+from .checked_arrays import checked, checked_index, read_only
 from .distances import Distances
 from .geodesics import ComputedDistances
 from .lookup import UVLookup
@@ -78,29 +79,31 @@ class BodySurface:
         count = len(np.atleast_1d(self.part))
         if not count:
             raise ValueError(f'{self.name} has no chart entries')
-        self._set('part', np.int64, (count,))
+        part = checked(f'{self.name}: part', self.part, np.int64, (count,))
         try:
-            check_parts(self.part)
+            check_parts(part)
         except ValueError as error:
             raise ValueError(f'{self.name}: {error}') from error
-        self._set('part', np.uint8, (count,))
-        self._set('uv', np.float64, (count, 2))
+        # Only now, as a number above 255 would turn into another part.
+        self._set('part', checked, np.uint8, (count,))
+        self._set('uv', checked, np.float64, (count, 2))
         if not (self.uv.min() >= 0 and self.uv.max() <= 1):
             raise ValueError(
                 f'{self.name}: uv must lie in [0, 1], got values from '
                 f'{self.uv.min():.6g} to {self.uv.max():.6g}'
             )
+        self._set('vertices', checked, np.float32, (None, 3))
+        size = self.num_vertices or int(np.max(self.vertex)) + 1
         if self.vertices is not None:
-            self._set('vertices', np.float32, (None, 3))
+            size = len(self.vertices)
             if not np.isfinite(self.vertices).all():
                 raise ValueError(f'{self.name}: vertices are not all finite')
-            object.__setattr__(self, 'num_vertices', len(self.vertices))
-        elif not self.num_vertices:
-            size = int(np.max(self.vertex)) + 1
-            object.__setattr__(self, 'num_vertices', size)
-        self._set_index('vertex', (count,), self.num_vertices)
+        object.__setattr__(self, 'num_vertices', size)
+        self._set('vertex', checked_index, (count,), size)
+        self._set('vertex_mirror', checked_index, (size,), size)
+        self._set('chart_mirror', checked_index, (count,), count)
+        self._set('faces', checked_index, (None, 3), count)
         if self.faces is not None:
-            self._set_index('faces', (None, 3), count)
             parts = self.part[self.faces]
             mixed = np.flatnonzero((parts != parts[:, :1]).any(axis=1))
             if len(mixed):
@@ -109,12 +112,6 @@ class BodySurface:
                     f'{parts[mixed[0]].tolist()}, expected one part; a vertex '
                     'between parts needs an entry for each'
                 )
-        if self.vertex_mirror is not None:
-            self._set_index(
-                'vertex_mirror', (self.num_vertices,), self.num_vertices
-            )
-        if self.chart_mirror is not None:
-            self._set_index('chart_mirror', (count,), count)
 
     @property
     def num_entries(self) -> int:
@@ -153,7 +150,7 @@ class BodySurface:
         Raises:
             ValueError: The surface has no faces.
         """
-        return _read_only(self.vertex[self.chart_faces()])
+        return read_only(self.vertex[self.chart_faces()])
 
     @cached_property
     def face_part(self) -> NDArray[np.uint8]:
@@ -162,7 +159,7 @@ class BodySurface:
         Raises:
             ValueError: The surface has no faces.
         """
-        return _read_only(self.part[self.chart_faces()[:, 0]])
+        return read_only(self.part[self.chart_faces()[:, 0]])
 
     @cached_property
     def mirror(self) -> NDArray[np.int32]:
@@ -173,7 +170,7 @@ class BodySurface:
         """
         if self.vertex_mirror is not None:
             return self.vertex_mirror
-        return _read_only(find_mirror(self.positions()))
+        return read_only(find_mirror(self.positions()))
 
     @cached_property
     def entry_mirror(self) -> NDArray[np.int32]:
@@ -184,7 +181,7 @@ class BodySurface:
         """
         if self.chart_mirror is not None:
             return self.chart_mirror
-        return _read_only(find_entry_mirror(self))
+        return read_only(find_entry_mirror(self))
 
     @cached_property
     def symmetry(self) -> SymmetryTables:
@@ -213,7 +210,7 @@ class BodySurface:
         Raises:
             ValueError, FileNotFoundError: As `distances`, unless given.
         """
-        return _read_only(np.asarray(self.mean_distances_from(self)))
+        return read_only(np.asarray(self.mean_distances_from(self)))
 
     def entry_of(
         self, part: ArrayLike, u: ArrayLike, v: ArrayLike
@@ -320,7 +317,7 @@ class BodySurface:
     @cached_property
     def _vertex_table(self) -> NDArray[np.int32]:
         table = self._lookup.table
-        return _read_only(np.where(table < 0, table, self.vertex[table]))
+        return read_only(np.where(table < 0, table, self.vertex[table]))
 
     @cached_property
     def _chart_faces(self) -> ChartFaces:
@@ -335,38 +332,12 @@ class BodySurface:
         )
 
     def _set(
-        self, field: str, dtype: Any, shape: tuple[int | None, ...]
+        self, field: str, check: Callable[..., NDArray], *limits: Any
     ) -> None:
-        value = np.array(getattr(self, field))
-        if len(value.shape) != len(shape) or any(
-            want not in (None, got)
-            for want, got in zip(shape, value.shape, strict=True)
-        ):
-            expected = ', '.join('any' if n is None else str(n) for n in shape)
-            raise ValueError(
-                f'{self.name}: {field} has shape {value.shape}, expected '
-                f'({expected})'
-            )
-        integral = np.issubdtype(dtype, np.integer)
-        if value.dtype.kind not in ('ui' if integral else 'uif'):
-            raise ValueError(
-                f'{self.name}: {field} is of {value.dtype}, expected '
-                f'{"integers" if integral else "numbers"}'
-            )
-        object.__setattr__(self, field, _read_only(value.astype(dtype)))
-
-    def _set_index(
-        self, field: str, shape: tuple[int | None, ...], limit: int
-    ) -> None:
-        self._set(field, np.int64, shape)
         value = getattr(self, field)
-        if value.size and (value.min() < 0 or value.max() >= limit):
-            wrong = value[(value < 0) | (value >= limit)]
-            raise ValueError(
-                f'{self.name}: {field} refers to {wrong.flat[0]}, expected '
-                f'0..{limit - 1}'
-            )
-        self._set(field, np.int32, shape)
+        if value is not None:
+            value = check(f'{self.name}: {field}', value, *limits)
+            object.__setattr__(self, field, value)
 
     def __getstate__(self) -> dict[str, Any]:
         # Not what was made from the fields: it is made or mapped again.
@@ -375,10 +346,5 @@ class BodySurface:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             if isinstance(value, np.ndarray):
-                value.setflags(write=False)
+                read_only(value)
             object.__setattr__(self, name, value)
-
-
-def _read_only(array: NDArray) -> NDArray:
-    array.setflags(write=False)
-    return array
