@@ -201,6 +201,30 @@ def report(arrays: dict[str, np.ndarray]) -> None:
             f'| {figures.max_stretch:.1f} '
             f'| {(cover > 1).sum() / (cover > 0).sum():.2%} |'
         )
+    turns = border_turns(arrays)
+    print(
+        f'Borders of parts turn by {np.median(turns):.1f} degrees from edge '
+        f'to edge (median; 95 %: {np.quantile(turns, 0.95):.1f})'
+    )
+
+
+def border_turns(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Degrees by which borders turn at each vertex that is no junction."""
+    sides: dict[tuple[int, int], set[int]] = {}
+    parts = arrays['face_parts'].tolist()
+    for face, part in zip(arrays['faces'].tolist(), parts, strict=True):
+        for a, b in zip(face, face[1:] + face[:1], strict=True):
+            sides.setdefault((min(a, b), max(a, b)), set()).add(part)
+    ends: dict[int, list[int]] = {}
+    for (a, b), both in sides.items():
+        if len(both) == 2:
+            ends.setdefault(a, []).append(b)
+            ends.setdefault(b, []).append(a)
+    path = np.array([(v, *e) for v, e in ends.items() if len(e) == 2])
+    middle, one, two = arrays['vertices'].astype(float)[path.T]
+    into, out = middle - one, two - middle
+    sine = np.linalg.norm(np.cross(into, out), axis=1)
+    return np.rad2deg(np.arctan2(sine, (into * out).sum(1)))
 
 
 if __name__ == '__main__':

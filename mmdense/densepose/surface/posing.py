@@ -246,9 +246,10 @@ class PosableBody:
                 f'{local.shape}'
             )
         product = local @ local.transpose(0, 2, 1)
-        right = (np.abs(product - np.eye(3)).max((1, 2)) < 1e-4) & (
-            np.linalg.det(local) > 0
-        )
+        with np.errstate(invalid='ignore'):
+            right = (np.abs(product - np.eye(3)).max((1, 2)) < 1e-4) & (
+                np.linalg.det(local) > 0
+            )
         if not right.all():
             bone = int(np.argmin(right))
             raise ValueError(

@@ -59,8 +59,11 @@ def unfold(half: HalfBody) -> HalfCharts:
         points = half.positions[vertices[entries]]
         axis = np.flatnonzero(on_axis[entries])
         flat = unfold_disk(points, local_faces, axis if len(axis) else None)
+        height = points @ UP.get(int(part), [0, 1, 0])
         if not len(axis):
-            flat = _turned_up(flat, points @ UP.get(int(part), [0, 1, 0]))
+            flat = _turned_up(flat, height)
+        elif np.corrcoef(flat[:, 1], height)[0, 1] < 0:
+            flat = -flat
         low, high = flat.min(0), flat.max(0)
         if len(axis):
             # The other half of the torso takes the other half of U.
