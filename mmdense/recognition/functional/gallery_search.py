@@ -160,7 +160,10 @@ def _search_block(
         row, column = hidden[:, begin:end]
         scores[row, column - start] = -torch.inf
         other = torch.maximum(other, scores.amax(dim=1))
-        above = torch.searchsorted(floor, scores, right=True)
+        # Few reach even the worst mate, and the search is the costly part.
+        row, column = (scores >= floor[:, :1]).nonzero().T
+        high = _padded(row, scores[row, column], len(mates), -torch.inf)
+        above = torch.searchsorted(floor, high, right=True)
         counts.scatter_add_(1, above, torch.ones_like(above))
     counts = all_reduce_sum(counts.to(comm)).to(mates.device)
     other = all_reduce_max(other.to(comm)).to(mates.device)
@@ -216,14 +219,20 @@ def _mate_scores(
     order = scores.argsort()
     order = order[query[order].argsort(stable=True)]
     query, scores = query[order], scores[order]
-    counts = torch.bincount(query, minlength=len(block.unit))
+    return _padded(query, scores, len(block.unit), torch.inf)
+
+
+def _padded(rows: Tensor, values: Tensor, size: int, fill: float) -> Tensor:
+    """Values of ascending rows as a matrix (size, most in a row), filled up.
+
+    It has at least one column.
+    """
+    counts = torch.bincount(rows, minlength=size)
     starts = counts.cumsum(0) - counts
-    within = torch.arange(len(query), device=query.device) - starts[query]
-    mates = scores.new_full(
-        (len(block.unit), max(int(counts.max()), 1)), torch.inf
-    )
-    mates[query, within] = scores
-    return mates
+    within = torch.arange(len(rows), device=rows.device) - starts[rows]
+    matrix = values.new_full((size, max(int(counts.max()), 1)), fill)
+    matrix[rows, within] = values
+    return matrix
 
 
 def _problem(
@@ -242,7 +251,8 @@ def _problem(
                 f'{name} and their labels must have shapes (n, d) and (n,), '
                 f'got {tuple(rows.shape)} and {tuple(labels.shape)}'
             )
-        if not rows.sum(dtype=torch.float64).isfinite():
+        # By parts: a mask of a whole gallery would be large.
+        if not all(part.isfinite().all() for part in rows.split(_PAIRS)):
             return ValueError(
                 f'an embedding of the {name} is NaN or infinite; look for '
                 'broken images'
