@@ -6,7 +6,7 @@ from typing import Any
 
 from ..config_walk import raw_get
 
-_FILES = ('ann_file', 'data_file', 'proposal_file')
+_FILES = ('ann_file', 'data_file', 'idx_file', 'proposal_file', 'rec_file')
 
 
 def missing_files(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import get_worker_info
 
-from .recordio import RecordReader, read_labels, read_layout
+from .recordio import RecordReader, decode_image, read_labels, read_layout
 
 _WORKERS = 255
 
@@ -36,17 +36,21 @@ class RecordImages:
         return len(self.positions)
 
     def sample(self, number: int) -> dict:
-        """Name and class of an image."""
+        """Name, class and encoded image."""
         position = int(self.positions[number])
-        key = int(self.reader.keys[position])
+        with self.reader.naming(position):
+            image = self.reader.read_image(position)
+            label = image.class_label
         return {
-            'img_path': f'{self.reader.rec_file}/{key}',
-            'gt_label': self.reader.read_label(position),
+            'img_path': f'{self.reader.rec_file}/{self.reader.keys[position]}',
+            'gt_label': label,
+            'img_bytes': image.content,
         }
 
-    def image(self, number: int) -> np.ndarray:
-        """An image, decoded."""
-        return self.reader.decode(int(self.positions[number]))
+    def image(self, number: int, content: bytes) -> np.ndarray:
+        """The image of a sample, decoded."""
+        with self.reader.naming(int(self.positions[number])):
+            return decode_image(content)
 
     def labels(self) -> np.ndarray:
         """The classes of all images; -1 where a record is damaged."""

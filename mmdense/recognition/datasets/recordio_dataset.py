@@ -224,7 +224,9 @@ class RecordIODataset(LazyListDataset):
     def _load_this(self, idx: int) -> dict:
         info = self.get_data_info(idx)
         number = int(self.data_list.numbers[idx])
-        info['img'] = self.data_list.source.image(number)
+        info['img'] = self.data_list.source.image(
+            number, info.pop('img_bytes')
+        )
         info['img_shape'] = info['ori_shape'] = info['img'].shape[:2]
         return info
 

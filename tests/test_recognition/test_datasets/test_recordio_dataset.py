@@ -10,6 +10,7 @@ import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
 from torch.utils.data import DataLoader
 
+from mmdense.apis.config_check.data_files import missing_files
 from mmdense.engine.seeded_dataset import SeededDataset
 from mmdense.recognition.datasets import NoisyLabels, RecordIODataset
 from mmdense.recognition.datasets.recordio import RecordError
@@ -389,3 +390,9 @@ def test_packed_batches(files):
         ),
     )
     assert first.gt_label.item() == files[1][first.sample_idx]
+
+
+def test_check_config_looks_for_the_file(files):
+    cfg = dict(data_root=files[0], rec_file='train.rec', idx_file='b.idx')
+    (missing,) = missing_files(cfg)
+    assert missing == ('idx_file', os.path.join(files[0], 'b.idx'))

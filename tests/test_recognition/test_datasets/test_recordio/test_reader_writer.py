@@ -230,13 +230,16 @@ def test_cache_follows_the_files(tmp_path):
     path = tmp_path / 'a.rec'
     cache = tmp_path / 'cache'
     write(path, [b'one'])
-    assert isinstance(RecordReader(path, cache_dir=cache).keys, np.memmap)
+    assert len(RecordReader(path, cache_dir=cache)) == 1
+    (first,) = cache.iterdir()
     write(path, [b'one', b'two'])
     # Of equal size, but another time.
     for _ in range(2):
         reader = RecordReader(path, cache_dir=cache)
         assert [reader.read(i) for i in range(2)] == [b'one', b'two']
-        assert len(list(cache.iterdir())) == 1
+        (second,) = cache.iterdir()
+        assert second != first
+        first = second
         path.write_bytes(path.read_bytes())
         os.utime(path, ns=(time.time_ns(), time.time_ns() + 10**9))
     for file in cache.iterdir():
