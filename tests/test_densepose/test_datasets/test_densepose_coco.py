@@ -4,6 +4,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mmdet.datasets import MultiImageMixDataset
+from mmengine.registry import init_default_scope
 
 from mmdense.densepose.datasets import DensePoseCocoDataset
 from tests.densepose_data import (
@@ -272,3 +274,33 @@ def test_masks_alone_are_dense_annotations(folder):
     dense = build(folder, content=content)[0]['data_samples'].gt_instances
     assert dense.densepose.has_points.tolist() == [True, False]
     assert dense.densepose.has_part_mask.tolist() == [True, True]
+
+
+def test_mixed_images(folder):
+    """As YOLOX trains: mixing stands outside the pipeline of the data set."""
+    init_default_scope('mmdet')
+    dataset = MultiImageMixDataset(
+        build(folder, pipeline=pipeline(folder, pack=False)),
+        pipeline=[
+            {'type': 'mmdet.Mosaic', 'img_scale': (320, 240)},
+            {'type': 'mmdet.RandomAffine', 'border': (-160, -120)},
+            {'type': 'mmdet.MixUp', 'img_scale': (320, 240)},
+            {'type': 'mmdet.RandomFlip', 'prob': 0.5},
+            {'type': 'mmdet.FilterAnnotations', 'keep_empty': False},
+            {'type': 'mmdense.PackDensePoseInputs'},
+        ],
+    )
+    np.random.seed(0)
+    people = points = 0
+    for i in range(len(dataset)):
+        instances = dataset[i]['data_samples'].gt_instances
+        dense = instances.densepose
+        people += len(instances)
+        points += len(dense.xy)
+        # A point stays with its person: in the box, but for the rounding of
+        # sizes that MixUp does, and for boxes clipped to the image.
+        boxes = instances.bboxes.tensor[dense.instance]
+        assert (dense.xy > boxes[:, :2] - 1.5).all()
+        assert (dense.xy < boxes[:, 2:] + 1.5).all()
+    assert people > 10
+    assert points > 100

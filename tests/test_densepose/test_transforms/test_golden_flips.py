@@ -122,6 +122,8 @@ def test_label_tables():
 
 def test_tables_are_not_their_own_inverse():
     """So two flips are none only because nothing is computed anew."""
+    if not ANNOTATIONS:
+        pytest.skip('data_annotations.json is not in the golden data')
     tables = build_symmetry(str(FOLDER / TABLES['hflip']))
     points = read_points(ANNOTATIONS[0])
     once = tables.flip(points.part, *points.uv.T)
