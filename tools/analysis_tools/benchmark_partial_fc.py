@@ -175,8 +175,10 @@ def run_worker(args: argparse.Namespace, worker: str) -> dict[str, float]:
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True
     )
-    if done.returncode == -signal.SIGKILL:
-        raise MemoryError(f'{worker} was killed for want of memory')
+    # Killed by the system, or refused by a limit such as `ulimit -v`.
+    refused = 'not enough memory' in done.stderr
+    if done.returncode == -signal.SIGKILL or (done.returncode and refused):
+        raise MemoryError(f'{worker} needs more memory than there is')
     if done.returncode:
         raise RuntimeError(f'{worker} failed:\n{done.stderr[-2000:]}')
     return json.loads(done.stdout.splitlines()[-1])
