@@ -5,16 +5,13 @@ stand, walk, sit or raise their arms; they come from no measurement.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
+from mmdense.densepose.surface.limbs import Limbs, trunk
 from mmdense.densepose.surface.posing import PosableBody
-
-Floats = NDArray[np.float64]
 
 #: Ranges in degrees. Angles of the arms and legs are measured from a limb
 #: that hangs straight down; 0 elsewhere is the rest pose.
@@ -51,11 +48,6 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 KINDS = ('standing', 'walking', 'sitting', 'arms_up', 'free')
 
-# Turns of the spine and the neck are shared out among their bones.
-SPINE = ('spine04', 'spine03', 'spine02', 'spine01')
-NECK = ('neck01', 'neck02', 'neck03', 'head')
-FINGERS = tuple(f'finger{i}-{k}' for i in range(2, 6) for k in range(1, 4))
-
 
 def pose_rotations(
     body: PosableBody, angles: Mapping[str, float]
@@ -85,14 +77,10 @@ def pose_rotations(
                 f'{angle:g}'
             )
     turns = {
-        **_column(SPINE, 'spine', angles),
-        **_column(NECK, 'neck', angles),
+        **trunk(angles),
+        **Limbs(body, 'left', angles).turns(),
+        **Limbs(body, 'right', angles).turns(),
     }
-    for side in ('left', 'right'):
-        limb = _Limbs(body, side, angles)
-        turns.update(limb.arm())
-        turns.update(limb.hand())
-        turns.update(limb.leg())
     rotations = np.tile(np.eye(3, dtype=np.float32), (body.num_bones, 1, 1))
     for bone, turn in turns.items():
         rotations[body.bone_index(bone)] = turn.as_matrix()
@@ -235,106 +223,3 @@ def _free(rng: np.random.Generator) -> dict[str, float]:
         angles[f'{side}_knee_flexion'] = rng.uniform(5, 90)
         angles[f'{side}_ankle_flexion'] = rng.uniform(-20, 10)
     return angles
-
-
-def _turn(axis: NDArray[np.floating], degrees: float) -> Rotation:
-    return Rotation.from_rotvec(
-        np.deg2rad(degrees) * axis / np.linalg.norm(axis)
-    )
-
-
-def _swing(start: Floats, end: Floats) -> Rotation:
-    """The smallest rotation that takes one direction to another."""
-    axis = np.cross(start, end)
-    sine = np.linalg.norm(axis)
-    if sine < 1e-9:  # Opposite directions do not occur in a body.
-        return Rotation.identity()
-    return _turn(axis, np.rad2deg(np.arctan2(sine, start @ end)))
-
-
-def _column(
-    bones: tuple[str, ...], name: str, angles: Mapping[str, float]
-) -> dict[str, Rotation]:
-    vector = np.deg2rad(
-        [
-            angles.get(f'{name}_bend', 0.0),
-            angles.get(f'{name}_twist', 0.0),
-            -angles.get(f'{name}_side', 0.0),
-        ]
-    )
-    share = Rotation.from_rotvec(vector / len(bones))
-    return dict.fromkeys(bones, share)
-
-
-@dataclass(frozen=True)
-class _Limbs:
-    """Arm and leg of one side."""
-
-    body: PosableBody
-    side: str
-    angles: Mapping[str, float]
-
-    @property
-    def outward(self) -> float:
-        return 1.0 if self.side == 'left' else -1.0
-
-    def bone(self, name: str) -> str:
-        return f'{name}.{"L" if self.side == "left" else "R"}'
-
-    def head(self, name: str) -> Floats:
-        index = self.body.bone_index(self.bone(name))
-        return self.body.bone_heads[index].astype(np.float64)
-
-    def direction(self, start: str, end: str) -> Floats:
-        way = self.head(end) - self.head(start)
-        return way / np.linalg.norm(way)
-
-    def angle(self, name: str, default: float = 0.0) -> float:
-        return float(self.angles.get(f'{self.side}_{name}', default))
-
-    def named(self, *names: str) -> bool:
-        return any(f'{self.side}_{name}' in self.angles for name in names)
-
-    def hanging(self, joint: str, rest: Floats) -> Rotation:
-        """Bring a limb from its rest direction to its angles, and turn it."""
-        twist = _turn(rest, -self.outward * self.angle(f'{joint}_rotation'))
-        if not self.named(f'{joint}_flexion', f'{joint}_abduction'):
-            return twist
-        forward = _turn(X_AXIS, -self.angle(f'{joint}_flexion'))
-        aside = _turn(Z_AXIS, self.outward * self.angle(f'{joint}_abduction'))
-        return _swing(rest, (forward * aside).apply(-Y_AXIS)) * twist
-
-    def arm(self) -> dict[str, Rotation]:
-        upper = self.direction('upperarm01', 'lowerarm01')
-        lower = self.direction('lowerarm01', 'wrist')
-        turns = {self.bone('upperarm01'): self.hanging('shoulder', upper)}
-        # The rest pose has the elbow bent a little already, in its plane.
-        hinge = np.cross(upper, lower)
-        bent = np.rad2deg(np.arcsin(np.linalg.norm(hinge)))
-        flexion = self.angle('elbow_flexion', float(bent)) - bent
-        turns[self.bone('lowerarm01')] = _turn(hinge, flexion)
-        turns[self.bone('lowerarm02')] = _turn(
-            lower, -self.outward * self.angle('forearm_rotation')
-        )
-        return turns
-
-    def hand(self) -> dict[str, Rotation]:
-        along = self.direction('wrist', 'finger3-1')
-        across = self.head('finger2-1') - self.head('finger5-1')
-        # About this axis the fingers turn towards the palm.
-        hinge = -self.outward * (across - (across @ along) * along)
-        turns = {self.bone('wrist'): _turn(hinge, self.angle('wrist_flexion'))}
-        curl = _turn(hinge, self.angle('finger_curl'))
-        turns.update({self.bone(name): curl for name in FINGERS})
-        return turns
-
-    def leg(self) -> dict[str, Rotation]:
-        thigh = self.direction('upperleg01', 'lowerleg01')
-        return {
-            self.bone('upperleg01'): self.hanging('hip', thigh),
-            self.bone('lowerleg01'): _turn(X_AXIS, self.angle('knee_flexion')),
-            self.bone('foot'): _turn(X_AXIS, -self.angle('ankle_flexion')),
-        }
-
-
-X_AXIS, Y_AXIS, Z_AXIS = np.eye(3)
