@@ -159,8 +159,12 @@ class RecordIODataset(LazyListDataset):
             )
         if said or counted:
             return said['num_classes'] if said else counted
-        labels = self._all_labels(images)
-        return int(labels.max()) + 1
+        print_log(
+            f'reading the labels of {len(images)} records, as neither '
+            'property nor a meta record says how many classes there are',
+            logger='current',
+        )
+        return int(self._all_labels(images).max()) + 1
 
     def _all_labels(self, images: RecordImages) -> np.ndarray:
         """Of all images; -1 where a record is damaged and skipped."""
