@@ -153,8 +153,7 @@ def roc_curve(
         scores: (P,) similarities.
         issame: (P,) bool.
         corners: Whether to leave out points on the straight line between
-            their neighbours, as scikit-learn does. The curve is the same,
-            with at most four points per genuine pair.
+            their neighbours, as scikit-learn does. The curve is the same.
 
     Returns:
         False and true accept rates, each (K,), both ascending from (0, 0)
