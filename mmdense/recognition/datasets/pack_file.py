@@ -130,10 +130,12 @@ class _PackUnpickler(pickle.Unpickler):
         # numpy 2 renamed the modules, and Python 3 that of the builtins.
         place = module.replace('numpy._core.', 'numpy.core.')
         place = place.replace('__builtin__', 'builtins')
-        try:
-            return _STAND_INS[place, name]
-        except KeyError:
-            raise _ForbiddenError(f'{module}.{name}') from None
+        if (place, name) not in _STAND_INS:
+            raise _ForbiddenError(f'{module}.{name}')
+        stand_in = _STAND_INS[place, name]
+        # A pickle may set attributes of what it is handed, so it gets a
+        # function of its own.
+        return lambda *args: stand_in(*args)
 
     def persistent_load(self, pid: Any) -> Any:
         raise _ForbiddenError(f'the persistent object {pid!r}')

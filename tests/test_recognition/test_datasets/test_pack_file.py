@@ -156,15 +156,18 @@ def test_whatever_else_a_pickle_names_is_refused(tmp_path, monkeypatch, item):
     assert not (tmp_path / 'made').exists()
 
 
-def test_stand_ins_keep_their_behaviour(tmp_path):
+@pytest.mark.parametrize('name', ['_codecs\nencode', 'numpy\ndtype'])
+def test_stand_ins_keep_their_behaviour(tmp_path, name):
     """A pickle may set attributes of what it is handed, our functions too."""
-    state = pickle.dumps({'__defaults__': None, 'x': 1}, 0)[:-1]
-    code = b'c_codecs\nencode\n' + state + b'b.'
+    before = dict(vars(pack_file._Dtype)), pack_file._encode.__defaults__
+    state = pickle.dumps((None, {'__defaults__': None, 'x': 1}), 0)[:-1]
     path = tmp_path / 'a.bin'
-    path.write_bytes(code)
+    path.write_bytes(b'c' + name.encode() + b'\n' + state + b'b.')
     with pytest.raises(ValueError, match=r'a\.bin'):
         read_pack(path)
-    assert pack_file._encode('a') == b'a'
+    assert not hasattr(pack_file._encode, 'x')
+    after = dict(vars(pack_file._Dtype)), pack_file._encode.__defaults__
+    assert before == after
 
 
 @pytest.mark.parametrize(
