@@ -22,6 +22,7 @@ MARGINS = {
 }
 SAMPLERS = ('cycle', 'independent')
 UPDATES = ('rows', 'all')
+LONG_NOISES = ('clean', 'conflict', 'flip')
 STEPS, LONG_STEPS = 1200, 3600
 
 
@@ -107,7 +108,7 @@ def long_cells(seed: int) -> list[Cell]:
     """Is what sampling costs, or brings, a matter of time?"""
     return [
         Cell(noise, rate, steps=LONG_STEPS, seed=seed)
-        for noise, rate in product(('clean', 'conflict'), (1.0, 0.1))
+        for noise, rate in product(LONG_NOISES, (1.0, 0.1))
     ]
 
 
@@ -125,11 +126,13 @@ def all_cells(seeds: Iterable[int]) -> list[Cell]:
     cells += filter_cells(first)
     for seed in others:
         cells += main_cells(seed, ['cosface'], claim)
+    for seed in others[:1]:
+        cells += sampler_cells(seed)
+    cells += long_cells(first)
     cells += main_cells(first)
     for seed in others:
         cells += sampler_cells(seed)
         cells += filter_cells(seed)
-    cells += long_cells(first)
     for seed in others:
         cells += main_cells(seed, rates=claim)
     for seed in others:

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 
 from projects.sampling_study.grid import (
+    LONG_NOISES,
     LONG_STEPS,
     MARGINS,
     NOISES,
@@ -119,7 +120,7 @@ def long_table(results: Results) -> str:
     """A tenth against all classes, for two lengths of training."""
     rows = []
     for noise, steps, rate in product(
-        ('clean', 'conflict'), (STEPS, LONG_STEPS), (1.0, 0.1)
+        LONG_NOISES, (STEPS, LONG_STEPS), (1.0, 0.1)
     ):
         base = Cell(noise, 1.0, steps=steps)
         row = [noise, f'{steps}', f'{rate:g}']

@@ -52,7 +52,7 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 def test_the_grid_has_every_cell_once_and_a_name_for_each():
     cells = grid.all_cells([0, 1, 2])
-    assert len(set(cells)) == len(cells) == 3 * (32 + 6 + 2 + 4)
+    assert len(set(cells)) == len(cells) == 3 * (32 + 6 + 2 + 6)
     assert len({cell.name for cell in cells}) == len(cells)
     for seed in range(3):
         main = set(grid.main_cells(seed))
@@ -62,7 +62,7 @@ def test_the_grid_has_every_cell_once_and_a_name_for_each():
     assert cells[:16] == grid.main_cells(0, ['cosface'])
     one = grid.all_cells([5])
     assert {cell.seed for cell in one} == {5}
-    assert len(one) == 44
+    assert len(one) == 46
 
 
 @pytest.mark.parametrize(
