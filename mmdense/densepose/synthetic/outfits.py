@@ -234,6 +234,7 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
         bottom = random_pattern(rng, 'plain')
     if rng.random() < 0.12:  # A dress, an overall.
         bottom = top
+    collar = rng.uniform(1.46, 1.49) if rng.random() < 0.25 else 0.0
     shoes = cloth_colour(rng) * rng.choice([0.25, 0.6, 1.0])
     return Outfit(
         skin=skin.astype(np.float32),
@@ -249,8 +250,8 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
         sleeve=float(rng.choice([0, 0.6, 1.05, 1.97], p=[0.1, 0.4, 0.1, 0.4])),
         trouser=float(rng.choice([0.45, 0.9, 1.95], p=[0.15, 0.15, 0.7])),
         hem=rng.uniform(0.86, 1.02),
-        neckline=rng.uniform(0.06, 0.13),
+        neckline=0.0 if collar else rng.uniform(0.06, 0.13),
         opening=rng.uniform(0.02, 0.08) if rng.random() < 0.2 else 0.0,
-        collar=rng.uniform(1.44, 1.49) if rng.random() < 0.3 else 0.0,
+        collar=collar,
         shaft=float(rng.choice([0, 0.1, 0.13, 0.35], p=[0.1, 0.5, 0.3, 0.1])),
     )

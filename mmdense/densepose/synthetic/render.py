@@ -17,7 +17,7 @@ from .studio import Studio
 Floats = NDArray[np.float32]
 
 _FOLDS = np.array([(31, 17, 9), (-12, 40, 21), (23, -28, 35)], np.float32)
-_FOLD_DEPTH = 0.16
+_FOLD_DEPTH = 0.1
 _EDGE_DEPTH = 0.05
 
 
