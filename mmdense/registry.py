@@ -41,7 +41,10 @@ METRICS = Registry(
     'metric',
     parent=MMENGINE_METRICS,
     scope='mmdense',
-    locations=['mmdense.recognition.evaluation'],
+    locations=[
+        'mmdense.recognition.evaluation',
+        'mmdense.densepose.evaluation',
+    ],
 )
 MODEL_WRAPPERS = Registry(
     'model wrapper',
