@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/partial-fc_iresnet50.py',
     '../_base_/datasets/webface42m.py',
-    '../_base_/schedules/faces_sgd_20e.py',
+    '../_base_/schedules/faces_sgd_20e_warmup2e.py',
     '../_base_/default_runtime_recognition.py',
 ]
 
@@ -9,22 +9,6 @@ model = dict(
     backbone=dict(depth=100),
     head=dict(num_classes=2059906, sample_rate=0.2))
 optim_wrapper = dict(optimizer=dict(lr=0.4))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=2,
-        convert_to_iter_based=True),
-    dict(
-        type='PolyLR',
-        power=2,
-        by_epoch=True,
-        begin=2,
-        end=20,
-        convert_to_iter_based=True),
-]
 
 # 32 GPUs with 128 images.
 auto_scale_lr = dict(base_batch_size=4096)
