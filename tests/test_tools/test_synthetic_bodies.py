@@ -104,7 +104,7 @@ def test_the_data_set_reads_it(folder):
         assert packed['inputs'].shape[1:] == image.shape[:2]
         dense = sample.gt_instances.densepose
         numbers += dense.num_points.tolist()
-        # Points are at the centres of pixels.
+        # Points are at the centers of pixels.
         off = dense.xy - dense.xy.floor() - 0.5
         assert off.abs().max() < 2e-3
     assert numbers == [len(item['dp_x']) for item in content['annotations']]

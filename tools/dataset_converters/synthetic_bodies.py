@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mmdense.densepose.surface.posing import PosableBody
+from mmdense.densepose.surface.posing import BODY_FILE, PosableBody
 from mmdense.densepose.synthetic.backgrounds import find_photos
 from mmdense.densepose.synthetic.data_set import (
     Journal,
@@ -40,7 +41,6 @@ from mmdense.densepose.synthetic.data_set import (
     write_image,
 )
 from mmdense.densepose.synthetic.motions import read_motions
-from mmdense.densepose.synthetic.rasterizer import has_numba
 from mmdense.densepose.synthetic.sample import make_sample
 from mmdense.densepose.synthetic.scene import MAX_PEOPLE
 from mmdense.densepose.synthetic.sheet import draw_sheet
@@ -57,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(args, console)
     except (FileNotFoundError, ImportError, ValueError) as error:
         console.print(f'error: {error}', markup=False, highlight=False)
+        return 1
+    except BrokenProcessPool:
+        console.print(
+            'error: a worker was killed, by lack of memory perhaps; the same '
+            'command continues, with fewer --workers if need be',
+            highlight=False,
+        )
         return 1
     except KeyboardInterrupt:
         console.print('stopped; the same command continues')
@@ -165,12 +172,6 @@ def run(args: argparse.Namespace, console: Console) -> None:
         size=args.size,
         max_people=args.max_people,
     )
-    if not has_numba():
-        console.print(
-            'numba is not installed: about three times as slow '
-            "(pip install 'mmdense[optional]')",
-            markup=False,
-        )
     if args.sheet is not None:
         args.sheet.parent.mkdir(parents=True, exist_ok=True)
         draw_sheet(_studio, map(make, range(args.sheet_images))).save(
@@ -226,6 +227,7 @@ def image_options(
 ) -> dict[str, Any]:
     """All that the images depend on; not where files lie."""
     options = {
+        'body': hashlib.sha256(BODY_FILE.read_bytes()).hexdigest()[:16],
         'seed': args.seed,
         'size': args.size,
         'max_people': args.max_people,

@@ -26,7 +26,7 @@ def annotate(
 ) -> list[dict[str, Any]]:
     """Annotations of all people in an image.
 
-    `dp_x` and `dp_y` are relative to the box: (centre of the pixel - corner
+    `dp_x` and `dp_y` are relative to the box: (center of the pixel - corner
     of the box) / size of the box * 256, which the data set undoes. (The
     evaluation of the reference multiplies by size / 255, whoever annotated.)
     Boxes enclose the visible pixels tightly, edge to edge.
@@ -157,7 +157,7 @@ def part_masks(segm: NDArray[np.uint8]) -> list[Any]:
 
     Returns:
         COCO's RLEs of 256 x 256, [] for what is not seen. A pixel of theirs
-        is what is seen at its centre.
+        is what is seen at its center.
     """
     at = [
         ((np.arange(FRAME_SIZE) + 0.5) * (side / FRAME_SIZE)).astype(int)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .camera import Camera
 from .images import smooth_noise, to_floats, to_image
-from .patterns import cloth_colour
+from .patterns import cloth_color
 
 Floats = NDArray[np.float32]
 
@@ -133,7 +133,7 @@ def _room(
     place = eye + hit[..., None] * rays
     is_side, is_level = hit == to_x, hit == to_y
     is_floor = is_level & (rays[..., 1] < 0)
-    wall, floor = cloth_colour(rng) * 0.5 + 0.4, cloth_colour(rng) * 0.8 + 0.1
+    wall, floor = cloth_color(rng) * 0.5 + 0.4, cloth_color(rng) * 0.8 + 0.1
     image = np.empty_like(rays)
     image[:] = wall
     image[is_side] = wall * rng.uniform(0.75, 0.95)
@@ -143,13 +143,13 @@ def _room(
         stripe = (across / rng.uniform(0.1, 0.5)) % 1 < 0.5
         image[stripe & ~is_level] *= rng.uniform(0.85, 0.97)
     for _ in range(rng.integers(0, 5)):  # pictures, windows, doors
-        centre = rng.uniform((-reach[0] - 1, 0.6), (reach[0] + 1, 2.2))
+        center = rng.uniform((-reach[0] - 1, 0.6), (reach[0] + 1, 2.2))
         size = rng.uniform(0.15, 0.9, 2)
-        inside = (np.abs(across - centre[0]) < size[0]) & (
-            np.abs(place[..., 1] - centre[1]) < size[1]
+        inside = (np.abs(across - center[0]) < size[0]) & (
+            np.abs(place[..., 1] - center[1]) < size[1]
         )
         where = inside & ~is_level & (is_side == (rng.random() < 0.3))
-        image[where] = cloth_colour(rng)
+        image[where] = cloth_color(rng)
     image[is_floor] = floor
     tile = rng.uniform((0.1, 0.3), (0.6, 1.5))
     if rng.random() < 0.7:  # tiles, boards
@@ -185,14 +185,14 @@ def _outdoors(
         else:
             skyline = np.interp(at, np.arange(knots), heights)
         green = np.array([0.3, 0.42, 0.22]) + rng.normal(0, 0.08, 3)
-        colour = green if rng.random() < 0.5 else cloth_colour(rng)
-        image[slope < skyline] = np.clip(colour * 0.7 + 0.1, 0, 1)
+        color = green if rng.random() < 0.5 else cloth_color(rng)
+        image[slope < skyline] = np.clip(color * 0.7 + 0.1, 0, 1)
     image *= 0.75 + 0.5 * noise[..., 1:2]
     is_ground = rays[..., 1] < -0.005
     distance = camera.position[1] / -rays[is_ground, 1]
     place = rays[is_ground][:, [0, 2]] * distance[:, None]
-    colours = np.array([(0.36, 0.45, 0.22), (0.5, 0.5, 0.5), (0.7, 0.6, 0.45)])
-    ground = colours[rng.integers(3)] + rng.normal(0, 0.035, 3)
+    colors = np.array([(0.36, 0.45, 0.22), (0.5, 0.5, 0.5), (0.7, 0.6, 0.45)])
+    ground = colors[rng.integers(3)] + rng.normal(0, 0.035, 3)
     # Mirrored where it repeats; of what is far away only the mean is seen.
     texture = smooth_noise(rng, 256, 256, 24, 4)[..., 0] - 0.5
     place += rng.uniform(20, 40, 2)
@@ -206,7 +206,7 @@ def _outdoors(
 def _abstract(rng: np.random.Generator, camera: Camera) -> Floats:
     size = camera.height, camera.width
     noise = smooth_noise(rng, *size, int(rng.integers(2, 12)), 5)
-    first, second = cloth_colour(rng), cloth_colour(rng)
+    first, second = cloth_color(rng), cloth_color(rng)
     turn = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[: size[0], : size[1]] / max(size)
     mix = 0.5 + (x - 0.5) * np.cos(turn) + (y - 0.5) * np.sin(turn)
@@ -221,17 +221,17 @@ def _blobs(rng: np.random.Generator, camera: Camera) -> Floats:
     draw = ImageDraw.Draw(image)
     size = np.array([camera.width, camera.height])
     for _ in range(rng.integers(10, 60)):
-        colour = tuple((cloth_colour(rng) * 255).astype(int).tolist())
-        centre, extent = rng.random(2) * size, rng.exponential(0.06, 2) * size
-        box = [*(centre - extent), *(centre + extent)]
+        color = tuple((cloth_color(rng) * 255).astype(int).tolist())
+        center, extent = rng.random(2) * size, rng.exponential(0.06, 2) * size
+        box = [*(center - extent), *(center + extent)]
         kind = rng.integers(3)
         if kind == 0:
-            draw.ellipse(box, fill=colour)
+            draw.ellipse(box, fill=color)
         elif kind == 1:
-            draw.rectangle(box, fill=colour)
+            draw.rectangle(box, fill=color)
         else:
-            corners = centre + rng.normal(0, 1, (4, 2)) * extent
-            draw.polygon([tuple(xy) for xy in corners], fill=colour)
+            corners = center + rng.normal(0, 1, (4, 2)) * extent
+            draw.polygon([tuple(xy) for xy in corners], fill=color)
     return to_floats(image)
 
 

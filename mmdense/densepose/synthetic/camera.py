@@ -19,7 +19,7 @@ _PERSON_HEIGHT = 1.7
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera; pixels are square and the axis meets the centre.
+    """A pinhole camera; pixels are square and the axis meets the center.
 
     Attributes:
         width, height: Of the image, in pixels.
@@ -49,9 +49,9 @@ class Camera:
         seen = (points - self.position) @ self.rotation.T
         depth = seen[..., 2:]
         safe = np.where(depth == 0, 1e-12, depth)
-        centre = np.array([self.width / 2, self.height / 2])
+        center = np.array([self.width / 2, self.height / 2])
         return np.concatenate(
-            (self.focal * seen[..., :2] / safe + centre, depth), axis=-1
+            (self.focal * seen[..., :2] / safe + center, depth), axis=-1
         )
 
     def rays(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:

@@ -7,9 +7,9 @@ from PIL import Image
 Floats = NDArray[np.float32]
 
 
-def to_image(colours: NDArray[np.floating]) -> Image.Image:
+def to_image(colors: NDArray[np.floating]) -> Image.Image:
     """(H, W) or (H, W, 3) in 0..1 as an image of 8 bits."""
-    bytes_ = np.clip(colours, 0, 1) * 255 + 0.5
+    bytes_ = np.clip(colors, 0, 1) * 255 + 0.5
     return Image.fromarray(bytes_.astype(np.uint8))
 
 

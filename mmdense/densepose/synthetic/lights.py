@@ -13,21 +13,21 @@ _GAMMA = 2.2
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """One directional light and an ambient one of two colours.
+    """One directional light and an ambient one of two colors.
 
     Attributes:
         direction: (3,) unit vector towards the light, in the world.
-        colour: (3,) of the directional light, linear RGB.
+        color: (3,) of the directional light, linear RGB.
         sky, ground: (3,) ambient light from above and from below.
     """
 
     direction: Floats
-    colour: Floats
+    color: Floats
     sky: Floats
     ground: Floats
 
     def gain(self, normals: Floats) -> Floats:
-        """What to multiply sRGB colours by (Lambert's cosine law).
+        """What to multiply sRGB colors by (Lambert's cosine law).
 
         Args:
             normals: (N, 3) unit normals of matt surfaces.
@@ -38,8 +38,8 @@ class Light:
         up = 0.5 + 0.5 * normals[:, 1:2]
         direct = np.maximum(normals @ self.direction, 0)[:, None]
         light = self.ground + up * (self.sky - self.ground)
-        light += direct * self.colour
-        # Colours are sRGB and light is linear: (c^g L)^(1/g) = c L^(1/g).
+        light += direct * self.color
+        # Colors are sRGB and light is linear: (c^g L)^(1/g) = c L^(1/g).
         return light ** np.float32(1 / _GAMMA)
 
 

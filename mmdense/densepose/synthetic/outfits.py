@@ -1,4 +1,4 @@
-"""What people wear, their skin and hair: a colour for each point of a body.
+"""What people wear, their skin and hair: a color for each point of a body.
 
 Where a garment ends is said in the rest pose of the mean body, so that it
 stays where it is on a body of any shape in any pose.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..surface.posing import PosableBody
 from .geometry import interpolate
-from .patterns import Pattern, cloth_colour, random_pattern
+from .patterns import Pattern, cloth_color, random_pattern
 
 Floats = NDArray[np.float32]
 
@@ -109,16 +109,16 @@ def _along(body: PosableBody, joints: tuple[str, ...]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Outfit:
-    """Colours of one person.
+    """Colors of one person.
 
     Attributes:
         skin, hair, iris, lips, shoes, inner: RGB in 0..1; `inner` is the
             shirt in an open jacket.
         hair_length: 0 none, 1 short, 2 down to the shoulders.
-        has_beard: Whether the lower face is of the colour of the hair.
+        has_beard: Whether the lower face is of the color of the hair.
         top, bottom: Patterns of shirt and trousers.
         sleeve, trouser: Where sleeves and trousers end, as
-            :class:`BodyPoints` counts; sleeves at 0: none.
+            :class:`BodyPoints` counts.
         hem: Height of the end of the shirt.
         neckline: Radius of the opening for the neck.
         opening: Half the width of an open jacket; 0: closed.
@@ -145,7 +145,7 @@ class Outfit:
     shaft: float
 
     def paint(self, points: BodyPoints) -> tuple[Floats, NDArray[np.bool_]]:
-        """Colours of points on the body.
+        """Colors of points on the body.
 
         Returns:
             (N, 3) RGB in 0..1, and (N,) where there is cloth.
@@ -163,33 +163,33 @@ class Outfit:
         top |= (head & (y < self.collar)) | (legs & (y > self.hem))
         bottom &= ~top
 
-        colour = np.broadcast_to(self.skin, rest.shape).astype(np.float32)
+        color = np.broadcast_to(self.skin, rest.shape).astype(np.float32)
         on_face = np.flatnonzero(head & ~top)
-        colour[on_face] = self._paint_head(rest[on_face])
+        color[on_face] = self._paint_head(rest[on_face])
         across = np.arctan2(rest[:, 0], rest[:, 2] - 0.02) * 0.14
         cloth = np.stack((across, np.where(arms, 0.27 * arm, y)), axis=1)
         for pattern, where in ((self.top, top), (self.bottom, bottom)):
             at = np.flatnonzero(where)
-            colour[at] = pattern.paint(cloth[at], rest[at])
+            color[at] = pattern.paint(cloth[at], rest[at])
         if self.opening:
             open_ = top & (part == 2) & (np.abs(rest[:, 0]) < self.opening)
-            colour[open_] = self.inner
+            color[open_] = self.inner
         if self.shaft:
             shoes = (np.isin(part, _FEET) | legs) & (y < self.shaft) & ~bottom
-            colour[shoes] = self.shoes
-            colour[shoes & (y < 0.018)] = 0.8 * self.shoes + 0.1
-        return colour, top | bottom
+            color[shoes] = self.shoes
+            color[shoes & (y < 0.018)] = 0.8 * self.shoes + 0.1
+        return color, top | bottom
 
     def _paint_head(self, rest: Floats) -> Floats:
         x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-        colour = np.broadcast_to(self.skin, rest.shape).astype(np.float32)
+        color = np.broadcast_to(self.skin, rest.shape).astype(np.float32)
         front = z > 0.08
         if self.has_beard:
             beard = front & (y > 1.46) & (y < 1.535) & (z < 0.165)
             beard &= ~((y > 1.50) & (y < 1.532) & (x < 0.03)) | (y > 1.526)
-            colour[beard] = 0.75 * self.hair + 0.25 * self.skin
+            color[beard] = 0.75 * self.hair + 0.25 * self.skin
         mouth = np.hypot(x / 0.023, (y - _MOUTH_Y) / 0.009) < 1
-        colour[mouth & (z > 0.12)] = self.lips
+        color[mouth & (z > 0.12)] = self.lips
         eye = np.hypot((x - _EYE[0]) / 0.0145, (y - _EYE[1]) / 0.0055)
         iris = np.hypot(x - _EYE[0], y - _EYE[1]) / 0.0055
         for where, what in (
@@ -198,10 +198,10 @@ class Outfit:
             ((iris < 1) & (eye < 1), self.iris),
             ((iris < 0.45) & (eye < 1), np.full(3, 0.03)),
         ):
-            colour[front & where] = what
+            color[front & where] = what
         arch = _BROW_Y + 0.004 - 12 * (x - 0.033) ** 2
         brow = (np.abs(y - arch) < 0.0028) & (x > 0.013) & (x < 0.05)
-        colour[front & brow] = 0.7 * self.hair + 0.3 * self.skin
+        color[front & brow] = 0.7 * self.hair + 0.3 * self.skin
         if self.hair_length:
             hair = y > np.interp(z, _HAIRLINE_Z, _HAIRLINE_Y)
             ear = (x > 0.068) & (z > 0.03) & (z < 0.078) & (y < 1.6)
@@ -211,8 +211,8 @@ class Outfit:
                 )
             else:
                 hair &= ~ear
-            colour[hair] = self.hair
-        return colour
+            color[hair] = self.hair
+        return color
 
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
@@ -235,19 +235,21 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     if rng.random() < 0.12:  # A dress, an overall.
         bottom = top
     collar = rng.uniform(1.46, 1.49) if rng.random() < 0.25 else 0.0
-    shoes = cloth_colour(rng) * rng.choice([0.25, 0.6, 1.0])
+    shoes = cloth_color(rng) * rng.choice([0.25, 0.6, 1.0])
     return Outfit(
         skin=skin.astype(np.float32),
         hair=hair.astype(np.float32),
         iris=_IRIS[rng.integers(3) if tone < 2.5 else 0],
         lips=(skin * (0.88, 0.66, 0.66)).astype(np.float32),
         shoes=shoes,
-        inner=cloth_colour(rng),
+        inner=cloth_color(rng),
         hair_length=int(rng.choice([0, 1, 2], p=[0.1, 0.55, 0.35])),
         has_beard=bool(rng.random() < 0.15),
         top=top,
         bottom=bottom,
-        sleeve=float(rng.choice([0, 0.6, 1.05, 1.97], p=[0.1, 0.4, 0.1, 0.4])),
+        sleeve=float(
+            rng.choice([0.12, 0.6, 1.05, 1.97], p=[0.1, 0.4, 0.1, 0.4])
+        ),
         trouser=float(rng.choice([0.45, 0.9, 1.95], p=[0.15, 0.15, 0.7])),
         hem=rng.uniform(0.86, 1.02),
         neckline=0.0 if collar else rng.uniform(0.06, 0.13),

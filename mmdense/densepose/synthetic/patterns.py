@@ -1,4 +1,4 @@
-"""Colours and patterns of cloth."""
+"""Colors and patterns of cloth."""
 
 import colorsys
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _SHARES = (0.45, 0.2, 0.12, 0.07, 0.1, 0.06)
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """A pattern of up to three colours.
+    """A pattern of up to three colors.
 
     Attributes:
         kind: One of `KINDS`.
-        colours: (3, 3) RGB in 0..1.
+        colors: (3, 3) RGB in 0..1.
         period: Of the pattern, in metres.
         direction: (2,) of stripes and gradients, across and along the limb.
         waves: (4, 3) wave vectors of the blotches, in radians a metre.
@@ -26,14 +26,14 @@ class Pattern:
     """
 
     kind: str
-    colours: Floats
+    colors: Floats
     period: float
     direction: Floats
     waves: Floats
     phases: Floats
 
     def paint(self, cloth: Floats, rest: Floats) -> Floats:
-        """Colours of points.
+        """Colors of points.
 
         Args:
             cloth: (N, 2) metres across and along the limb.
@@ -42,7 +42,7 @@ class Pattern:
         Returns:
             (N, 3) RGB in 0..1.
         """
-        first, second, third = self.colours
+        first, second, third = self.colors
         at = (cloth @ self.direction) / self.period
         if self.kind == 'stripes':
             return np.where(((at % 1) < 0.5)[:, None], first, second)
@@ -58,7 +58,7 @@ class Pattern:
             return first * share + second * (1 - share)
         if self.kind == 'blotches':
             level = np.sin(rest @ self.waves.T + self.phases).sum(1)
-            return self.colours[np.digitize(level, (-0.4, 0.6))]
+            return self.colors[np.digitize(level, (-0.4, 0.6))]
         if self.kind == 'dots':
             offset = (cloth / self.period) % 1 - 0.5
             return np.where(
@@ -87,7 +87,7 @@ def random_pattern(
     waves = rng.normal(0, 1, (4, 3)) * rng.uniform(15, 60)
     return Pattern(
         kind,
-        np.stack([cloth_colour(rng) for _ in range(3)]),
+        np.stack([cloth_color(rng) for _ in range(3)]),
         float(np.exp(rng.uniform(np.log(0.02), np.log(0.14)))),
         np.array([np.cos(turn), np.sin(turn)], dtype=np.float32),
         waves.astype(np.float32),
@@ -95,8 +95,8 @@ def random_pattern(
     )
 
 
-def cloth_colour(rng: np.random.Generator) -> Floats:
-    """(3,) RGB in 0..1: greys, denim blues, muted and bright colours."""
+def cloth_color(rng: np.random.Generator) -> Floats:
+    """(3,) RGB in 0..1: greys, denim blues, muted and bright colors."""
     family = rng.random()
     if family < 0.3:
         level = rng.uniform(0.05, 0.95)

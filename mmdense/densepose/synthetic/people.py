@@ -24,7 +24,7 @@ class Person:
 
     Attributes:
         vertices: (V, 3) metres; the lowest is at y = 0.
-        outfit: The colours.
+        outfit: The colors.
         seat: What the person sits on.
     """
 
@@ -75,11 +75,11 @@ def _seat(
     if not _SEAT_HEIGHTS[0] < height < _SEAT_HEIGHTS[1]:
         return None
     lowest = under[under[:, 1] < height + 0.06]
-    centre = np.array([np.median(lowest[:, 0]), 0, np.median(lowest[:, 2])])
+    center = np.array([np.median(lowest[:, 0]), 0, np.median(lowest[:, 2])])
     size = np.array([rng.uniform(0.36, 0.6), height, rng.uniform(0.3, 0.42)])
     # It ends behind the lower legs.
     legs = vertices[rest[:, 1] < 0.5]
-    beside = np.abs(legs[:, 0] - centre[0]) < size[0] / 2 + 0.01
+    beside = np.abs(legs[:, 0] - center[0]) < size[0] / 2 + 0.01
     front = legs[beside & (legs[:, 1] < height), 2].min(initial=1e3)
-    centre[2] = min(centre[2] + 0.05, front - 0.01 - size[2] / 2)
-    return Box.upright(rng, centre, size)
+    center[2] = min(center[2] + 0.05, front - 0.01 - size[2] / 2)
+    return Box.upright(rng, center, size)

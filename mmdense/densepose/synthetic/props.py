@@ -31,7 +31,7 @@ class Box:
     Attributes:
         corners: (8, 3) in the world.
         local: (8, 3) the same in the box's own axes, in metres.
-        pattern: Its colours.
+        pattern: Its colors.
     """
 
     corners: Floats
@@ -42,10 +42,10 @@ class Box:
     def upright(
         cls, rng: np.random.Generator, place: NDArray, size: NDArray
     ) -> 'Box':
-        """A box of random colours.
+        """A box of random colors.
 
         Args:
-            rng: Decides the colours.
+            rng: Decides the colors.
             place: (3,) the middle of its underside.
             size: (3,) along x, y and z.
         """
@@ -60,7 +60,7 @@ class Box:
         return replace(self, corners=corners.astype(np.float32))
 
     def paint(self, local: Floats, face: NDArray[np.integer]) -> Floats:
-        """Colours of points.
+        """Colors of points.
 
         Args:
             local: (N, 3) in the box's own axes.

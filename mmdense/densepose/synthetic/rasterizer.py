@@ -1,4 +1,4 @@
-"""Which triangle is seen at the centre of each pixel, and where on it.
+"""Which triangle is seen at the center of each pixel, and where on it.
 
 A z-buffer, by numba if it is installed and by numpy if not; both do the same
 operations in the same order, so their results are equal to the last bit.
@@ -48,7 +48,7 @@ def rasterize(
 
     Args:
         points: (V, 3) corners in the image: x and y in pixels, where the
-            centre of the upper left pixel is (0.5, 0.5), and the depth.
+            center of the upper left pixel is (0.5, 0.5), and the depth.
         faces: (F, 3) corners of each triangle.
         height: Of the image, in pixels.
         width: Of the image, in pixels.

@@ -23,7 +23,7 @@ _EDGE_DEPTH = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """What is seen at the centre of each pixel.
+    """What is seen at the center of each pixel.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -66,10 +66,10 @@ def render(
     is_person = (fragments.triangle >= 0) & (owner < people)
     person = np.where(is_person, owner, -1).astype(np.int8)
     face = np.where(is_person, fragments.triangle % faces, -1)
-    colour = _backdrop(studio, scene)
+    color = _backdrop(studio, scene)
     for number, one in enumerate(scene.people):
         rows, columns = np.nonzero(person == number)
-        colour[rows, columns] = _paint_person(
+        color[rows, columns] = _paint_person(
             studio,
             scene,
             one,
@@ -80,10 +80,10 @@ def render(
         first = people * faces + number * len(BOX_FACES)
         side = fragments.triangle - first
         rows, columns = np.nonzero((side >= 0) & (side < len(BOX_FACES)))
-        colour[rows, columns] = _paint_box(
+        color[rows, columns] = _paint_box(
             scene, box, side[rows, columns], fragments.weights[rows, columns]
         )
-    image = _photograph(colour, _edges(fragments, owner), rng)
+    image = _photograph(color, _edges(fragments, owner), rng)
     return Rendering(image, person, face, fragments.weights, scene)
 
 
@@ -157,7 +157,7 @@ def _paint_box(
 
 def _backdrop(studio: Studio, scene: Scene) -> Floats:
     """The background with the shadows that fall on the ground."""
-    ambient, direct = scene.light.sky.mean(), scene.light.colour.mean()
+    ambient, direct = scene.light.sky.mean(), scene.light.color.mean()
     dark = _shadow(studio, scene, scene.light.direction, blur=0.004)
     dark *= 0.6 * direct / (direct + ambient)
     # Little of the sky's light reaches the ground right below something.
@@ -216,11 +216,11 @@ def _edges(fragments: Fragments, owner: NDArray) -> NDArray[np.bool_]:
 
 
 def _photograph(
-    colour: Floats, edges: NDArray[np.bool_], rng: np.random.Generator
+    color: Floats, edges: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Soften the steps of outlines; then blur and grain as of a camera."""
     gain = rng.uniform(0.9, 1.1) * rng.normal(1, 0.03, 3)
-    sharp = to_image(colour * gain.astype(np.float32))
+    sharp = to_image(color * gain.astype(np.float32))
     soft = sharp.filter(
         ImageFilter.Kernel((3, 3), (1, 2, 1, 2, 4, 2, 1, 2, 1))
     )

@@ -5,16 +5,20 @@ from collections.abc import Iterable
 
 import matplotlib
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ..functional.annotations import FRAME_SIZE
 from ..surface.parts import NUM_PARTS
 from .sample import Sample
 from .studio import Studio
 
-Pixels = NDArray[np.uint8]
-
 _GREY = 0.35
+_PART_COLORS = np.array(
+    [
+        colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.7, 1 - 0.3 * (i % 2))
+        for i in range(NUM_PARTS)
+    ]
+)
 _MARGIN = 4
 
 
@@ -24,7 +28,7 @@ def draw_sheet(
     tile: int = 240,
     columns: int = 2,
 ) -> Image.Image:
-    """Images with boxes and points, their parts, U and V, side by side.
+    """Images with boxes, parts with points, U and V, side by side.
 
     Args:
         studio: What images share.
@@ -50,47 +54,37 @@ def _strip(studio: Studio, sample: Sample, tile: int) -> Image.Image:
     part, uv = studio.chart_points(
         rendering.face[seen], rendering.weights[seen]
     )
-    colors = np.array(
-        [
-            colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.7, 1 - 0.3 * (i % 2))
-            for i in range(NUM_PARTS)
-        ]
-    )
     turbo = matplotlib.colormaps['turbo']
-    pictures = [_with_points(sample, colors, tile)]
+    pictures = [Image.fromarray(rendering.image)]
     for values in (
-        colors[part.astype(int) - 1],
+        _PART_COLORS[part.astype(int) - 1],
         turbo(uv[:, 0])[:, :3],
         turbo(uv[:, 1])[:, :3],
     ):
         picture = rendering.image.mean(-1, keepdims=True).repeat(3, -1) * _GREY
         picture[seen] = values * 255
         pictures.append(Image.fromarray(picture.astype(np.uint8)))
-    for picture in pictures:
-        picture.thumbnail((tile, tile), Image.Resampling.LANCZOS)
-    strip = Image.new('RGB', (4 * tile, pictures[0].height), 'white')
+    scale = tile / max(pictures[0].size)
+    size = [round(side * scale) for side in pictures[0].size]
+    strip = Image.new('RGB', (4 * tile, size[1]), 'white')
     for number, picture in enumerate(pictures):
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        if number < 2:
+            _draw_annotations(picture, sample, scale, with_points=number == 1)
         strip.paste(picture, (number * tile, 0))
     return strip
 
 
-def _with_points(
-    sample: Sample, colors: NDArray[np.float64], tile: int
-) -> Image.Image:
-    """What the annotations say, drawn into the image."""
-    picture = Image.fromarray(sample.rendering.image)
-    scale = 2 * tile / max(picture.size)
-    picture = picture.resize(
-        (round(picture.width * scale), round(picture.height * scale))
-    )
+def _draw_annotations(
+    picture: Image.Image, sample: Sample, scale: float, with_points: bool
+) -> None:
+    """What the annotations say, drawn into an image."""
     draw = ImageDraw.Draw(picture)
     for item in sample.annotations:
         x, y, width, height = (scale * side for side in item['bbox'])
-        draw.rectangle((x, y, x + width, y + height), outline='white')
-        for px, py, part in zip(
-            item['dp_x'], item['dp_y'], item['dp_I'], strict=True
-        ):
-            at = np.array([x + px * width / 256, y + py * height / 256])
-            color = tuple((colors[part - 1] * 255).astype(int).tolist())
-            draw.ellipse((*(at - 1.5), *(at + 1.5)), fill=color)
-    return picture
+        if not with_points:
+            draw.rectangle((x, y, x + width, y + height), outline='white')
+            continue
+        for px, py in zip(item['dp_x'], item['dp_y'], strict=True):
+            at = x + px * width / FRAME_SIZE, y + py * height / FRAME_SIZE
+            draw.point(at, fill='white')

@@ -23,7 +23,7 @@ def each_person(samples):
 
 
 def pixels_of(item):
-    """Row and column of each point; they are at the centres of pixels."""
+    """Row and column of each point; they are at the centers of pixels."""
     x, y, width, height = item['bbox']
     column = x + np.array(item['dp_x']) * width / 256 - 0.5
     row = y + np.array(item['dp_y']) * height / 256 - 0.5

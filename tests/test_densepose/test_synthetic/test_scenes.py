@@ -94,7 +94,7 @@ def test_boxes_are_closed_and_outward():
 def test_light_by_hand():
     light = Light(
         direction=np.array([0, 1, 0], np.float32),
-        colour=np.full(3, 0.6, np.float32),
+        color=np.full(3, 0.6, np.float32),
         sky=np.full(3, 0.4, np.float32),
         ground=np.full(3, 0.2, np.float32),
     )
@@ -113,12 +113,12 @@ def test_clothes_are_where_clothes_are(studio):
     hands, torso = np.isin(part, (3, 4)), np.isin(part, (1, 2))
     for seed in range(20):
         outfit = random_outfit(np.random.default_rng(seed))
-        colour, cloth = outfit.paint(points)
-        assert 0 <= colour.min() <= colour.max() <= 1
+        color, cloth = outfit.paint(points)
+        assert 0 <= color.min() <= color.max() <= 1
         assert not cloth[hands].any()
         assert cloth[torso].mean() > 0.8
         np.testing.assert_array_equal(
-            colour[hands], np.broadcast_to(outfit.skin, (hands.sum(), 3))
+            color[hands], np.broadcast_to(outfit.skin, (hands.sum(), 3))
         )
         arms = np.isin(part, range(15, 23))
         share = cloth[arms].mean()
@@ -146,8 +146,8 @@ def test_patterns(kind):
     rng = np.random.default_rng(2)
     pattern = random_pattern(rng, kind)
     rest = rng.uniform(-1, 1, (500, 3)).astype(np.float32)
-    colours = pattern.paint(rest[:, :2], rest)
-    distinct = len(np.unique(colours, axis=0))
+    colors = pattern.paint(rest[:, :2], rest)
+    distinct = len(np.unique(colors, axis=0))
     if kind == 'gradient':
         assert distinct > 300
     else:
