@@ -1,0 +1,82 @@
+"""From the heat maps of a RoI to the dense pose of the pixels of its box."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def resize_map(values: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear, (C, S, S) to (C, height, width)."""
+    return F.interpolate(
+        values[None].float(),
+        (height, width),
+        mode='bilinear',
+        align_corners=False,
+    )[0]
+
+
+def label_pixels(
+    coarse: Tensor, part: Tensor, height: int, width: int
+) -> Tensor:
+    """The part each pixel of a box shows.
+
+    Args:
+        coarse: (2 or 15, S, S) logits; 0 is background.
+        part: (25, S, S) logits.
+        height: Of the box, px.
+        width: Of the box, px.
+
+    Returns:
+        (height, width) int64: 0 where `coarse` says background, else the
+        likeliest part (which may be 0).
+    """
+    is_person = resize_map(coarse, height, width).argmax(0) > 0
+    return resize_map(part, height, width).argmax(0) * is_person
+
+
+def read_parts(values: Tensor, labels: Tensor) -> Tensor:
+    """At each pixel the value that is predicted for its part.
+
+    Args:
+        values: (25, S, S), a map for each part.
+        labels: (h, w) int64, 0..24.
+
+    Returns:
+        (h, w) float32; 0 where the label is.
+    """
+    result = torch.zeros(labels.shape, device=labels.device)
+    # Part by part: all maps at the size of a large box are a lot of memory.
+    for label in labels.unique().tolist():
+        if label:
+            resized = resize_map(values[label : label + 1], *labels.shape)[0]
+            result = torch.where(labels == label, resized, result)
+    return result
+
+
+def make_iuv(
+    coarse: Tensor,
+    part: Tensor,
+    u: Tensor,
+    v: Tensor,
+    height: int,
+    width: int,
+) -> Tensor:
+    """The dense pose of a box.
+
+    Args:
+        coarse: (2 or 15, S, S) logits.
+        part: (25, S, S) logits.
+        u: (25, S, S).
+        v: (25, S, S).
+        height: Of the box, px.
+        width: Of the box, px.
+
+    Returns:
+        (3, height, width) uint8: part, 255 U and 255 V, rounded down.
+    """
+    labels = label_pixels(coarse, part, height, width)
+    quantized = [
+        (read_parts(values, labels) * 255).clamp(0, 255).to(torch.uint8)
+        for values in (u, v)
+    ]
+    return torch.stack((labels.to(torch.uint8), *quantized))
