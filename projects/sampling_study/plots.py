@@ -101,7 +101,7 @@ def plot_differences(results: Results, path: Path) -> None:
 
 def plot_samplers(results: Results, path: Path) -> None:
     """Accuracy by sampler and update rule, a mark per training."""
-    figure = Figure(figsize=(7, 3.4), layout='constrained')
+    figure = Figure(figsize=(9, 3.4), layout='constrained')
     panels = figure.subplots(1, 2)
     kinds = [(s, u) for s in SAMPLERS for u in UPDATES]
     for panel, noise in zip(panels, ('clean', 'conflict'), strict=True):

@@ -92,6 +92,9 @@ def make_report(results: Results) -> str:
             'CosFace at a rate of 0.1; the base is the default, `cycle` and '
             '`rows`.',
             tables.sampler_table(results),
+            'The two choices apart, in pairs that differ in one of them alone '
+            '(same labels, seed and other choice):',
+            tables.sampler_effects(results),
             '![Samplers and update rules](images/sampling_study_samplers.png)',
             '### The inter-class filter',
             'CosFace under conflicts; 0.4 is the published threshold. The '

@@ -16,6 +16,7 @@ from projects.sampling_study.grid import (
     STEPS,
     UPDATES,
     Cell,
+    sampler_cells,
 )
 from projects.sampling_study.results_io import Results, values_of
 from projects.sampling_study.statistics import (
@@ -103,6 +104,30 @@ def sampler_table(results: Results) -> str:
             row = [noise, f'`{sampler}`', f'`{update}`']
             rows.append(row + _compared(results, cell, base))
     return _table(['labels', 'sampler', 'update', *_compared_heads()], rows)
+
+
+def sampler_effects(results: Results) -> str:
+    """Each of the two choices alone, over labels, seeds and the other one."""
+    seeds = sorted({cell.seed for cell in results})
+    cells = [cell for seed in seeds for cell in sampler_cells(seed)]
+    rows = []
+    for choice, (base, other) in dict(
+        sampler=SAMPLERS, update=UPDATES
+    ).items():
+        row = [f'`{other}` less `{base}`']
+        for measure in TESTED:
+            found = []
+            for cell in cells:
+                twin = replace(cell, **{choice: base})
+                if cell != twin and cell in results and twin in results:
+                    value, without = (
+                        100 * results[c]['metrics'][measure]
+                        for c in (cell, twin)
+                    )
+                    found.append(value - without)
+            row += _test(found)
+        rows.append(row)
+    return _table(['', *_tested_heads()], rows)
 
 
 def filter_table(results: Results) -> str:

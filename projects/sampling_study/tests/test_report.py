@@ -106,6 +106,29 @@ def test_tables_hold_the_means_and_differences_of_the_results(tmp_path):
     assert '8 trainings, 8 of 1200 steps' in tables.what_was_run(results)
 
 
+def test_the_two_choices_apart(tmp_path):
+    """`all` costs 4 points, `independent` 1, where both are 6 less."""
+    base = Cell('clean', 0.1)
+    kinds = {
+        ('cycle', 'rows'): 0.90,
+        ('cycle', 'all'): 0.86,
+        ('independent', 'rows'): 0.89,
+        ('independent', 'all'): 0.84,
+    }
+    write(
+        tmp_path,
+        [
+            result(replace(base, sampler=sampler, update=update), accuracy)
+            for (sampler, update), accuracy in kinds.items()
+        ],
+    )
+    table = tables.sampler_effects(read_results(tmp_path))
+    # Differences -1 and -2, then -4 and -5.
+    assert row_of(table, '`independent` less `cycle`')[0] == '-1.5'
+    assert row_of(table, '`all` less `rows`')[0] == '-4.5'
+    assert row_of(table, '`all` less `rows`')[3] == '2'
+
+
 def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
     rng = np.random.default_rng(0)
     write(
