@@ -13,10 +13,11 @@ from mmdense.distributed.collectives import raise_on_all_ranks, world_size
 from ..functional.average_precision import similarity_thresholds
 from ..structures import DensePoseResults
 from ..surface import BodySurface
+from .detections import Detections
 from .ground_truth import DensePoseGroundTruth
 from .report import report
 from .results_file import Detection, write_results
-from .scorer import DensePoseScorer, Detections, ImageResult
+from .scorer import DensePoseScorer, ImageResult
 from .summary import Evaluation, evaluate_images
 
 

@@ -138,12 +138,9 @@ class ImagePeople:
         for number, annotation in enumerate(self._annotations):
             if self.is_ignored[number] or not annotation.get('dp_x'):
                 continue
-            values = self._checked_points(annotation)
-            part = values['dp_I']
+            xy, part, uv = self._checked_points(annotation)
             # The published evaluator leaves other points out of the mean.
-            usable = np.isin(part, np.arange(1, NUM_PARTS + 1))
-            xy = np.stack([values['dp_x'], values['dp_y']], axis=1)
-            uv = np.stack([values['dp_U'], values['dp_V']], axis=1)
+            usable = (part >= 1) & (part <= NUM_PARTS) & (part % 1 == 0)
             box = self.boxes[number]
             found['xy'].append(points_in_image(xy, box, self._strict)[usable])
             found['part'].append(part[usable].astype(np.uint8))
@@ -160,24 +157,29 @@ class ImagePeople:
 
     def _checked_points(
         self, annotation: Mapping[str, Any]
-    ) -> dict[str, NDArray[np.float64]]:
-        problems = [p for p in check_points(annotation) if not p.is_usable]
-        if not self._strict:
-            # What the published evaluator can work with.
-            problems = [
-                p
-                for p in problems
-                if 'finite' in p.message or '[' not in p.field
-            ]
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Places in the frame of the box, parts, and (U, V)."""
+        try:
+            values = np.array(
+                [annotation[field] for field in POINT_FIELDS], dtype=np.float64
+            )
+        except (KeyError, TypeError, ValueError):
+            values = np.zeros((5, 0))
+        x, y, part, u, v = values.reshape(5, -1)
+        is_good = (
+            values.ndim == 2 and values.size and np.isfinite(values).all()
+        )
+        # What is wrong takes its time to find out.
+        problems = (
+            [] if is_good and not self._strict else check_points(annotation)
+        )
+        problems = [p for p in problems if not (is_good and p.is_usable)]
         if problems:
             raise ValueError(
                 f'{self._name(annotation)}: {problems[0].field} '
                 f'{problems[0].message}'
             )
-        return {
-            field: np.asarray(annotation[field], dtype=np.float64)
-            for field in POINT_FIELDS
-        }
+        return np.stack([x, y], axis=1), part, np.stack([u, v], axis=1)
 
     def _vertices(
         self, surface: BodySurface | None, points: Mapping[str, NDArray]
@@ -185,7 +187,9 @@ class ImagePeople:
         part, person = points['part'], points['person']
         if surface is None:
             return np.full(len(part), -1, dtype=np.int32)
-        lost = np.flatnonzero(~np.isin(part, surface.parts))
+        exists = np.zeros(NUM_PARTS + 1, dtype=bool)
+        exists[list(surface.parts)] = True
+        lost = np.flatnonzero(~exists[part])
         if len(lost):
             annotation = self._annotations[person[lost[0]]]
             raise ValueError(

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from mmdense.distributed.atomic_files import partial_path
 
 from ..functional.iuv_png import encode_iuv, iuv_size
+from .detections import Detections
 from .detectron2_file import read_detectron2
 from .ground_truth import DensePoseGroundTruth
-from .scorer import Detections
 
 _FIELDS = (
     'image_id',

@@ -1,6 +1,5 @@
 """The detections of an image against its annotated people."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,46 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..functional.average_precision import AREA_RANGES, similarity_thresholds
-from ..functional.gps import (
-    BoxGrid,
-    geodesic_point_similarity,
-    read_iuv,
-)
-from ..functional.iuv_png import decode_iuv
+from ..functional.gps import geodesic_point_similarity, read_iuv
 from ..functional.mask_overlap import box_iou, mask_iou, place_box_mask
 from ..functional.matching import Matches, People, match_people
 from ..functional.point_errors import PointErrors
 from ..surface import BodySurface
+from .detections import Detections
 from .image_people import ImagePeople, Points
 
 #: What people are compared by: points, points and masks, masks.
 MEASURES = ('gps', 'gpsm', 'segm')
 # Boxes that overlap so much are of one person, where errors are measured.
 _FOUND = np.array([0.5])
-
-
-@dataclass(frozen=True)
-class Detections:
-    """What was detected in an image, of one category.
-
-    Attributes:
-        boxes: (N, 4) float64, x, y, width, height, px.
-        scores: (N,) float64.
-        iuvs: N arrays (3, h, w) uint8, or the bytes of their PNGs.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    iuvs: Sequence[NDArray[np.uint8] | bytes]
-
-    def best(self, count: int) -> 'Detections':
-        """The first of them by falling score."""
-        order = np.argsort(-self.scores, kind='stable')[:count]
-        return Detections(
-            self.boxes[order],
-            self.scores[order],
-            [self.iuvs[k] for k in order.tolist()],
-        )
 
 
 @dataclass(frozen=True)
@@ -164,6 +135,30 @@ class DensePoseScorer:
         best = detections.best(self.max_detections)
         return self._compare(people, best)[0]
 
+    def point_similarities(
+        self, people: ImagePeople, detections: Detections
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.float32]]:
+        """GPS and what it is made from; needs a surface.
+
+        Args:
+            people: Annotated in an image.
+            detections: Of it.
+
+        Returns:
+            (D, G) GPS, (D, 3, P) what is predicted at each point and (D, P)
+            metres from where it is annotated.
+
+        Raises:
+            ValueError: As :meth:`score`.
+        """
+        points = people.points(self.surface)
+        predicted = self._predicted(detections, points)
+        distance = self._distances(predicted, points)
+        gps = geodesic_point_similarity(
+            distance, self._kappas(points), points.person, len(people)
+        )
+        return gps, predicted, distance
+
     def predicted_vertices(
         self, predicted: NDArray[np.uint8], points: Points
     ) -> NDArray[np.int32]:
@@ -187,33 +182,45 @@ class DensePoseScorer:
         self, people: ImagePeople, detections: Detections
     ) -> tuple[Similarities, NDArray[np.uint8], NDArray[np.float32]]:
         """Matrices, (D, 3, P) predictions and (D, P) distances."""
-        points = people.points(self.surface)
-        count = len(detections.scores)
-        predicted = np.zeros((count, 3, len(points.part)), dtype=np.uint8)
-        masks = []
-        for k, (box, iuv) in enumerate(
-            zip(detections.boxes, detections.iuvs, strict=True)
-        ):
-            iuv = decode_iuv(iuv) if isinstance(iuv, bytes) else iuv
-            grid = BoxGrid.of_iuv(box, *iuv.shape[1:])
-            predicted[k] = read_iuv(iuv, points.xy, grid, self.strict)
-            if len(people):
-                size = people.height, people.width
-                masks.append(place_box_mask(iuv[0], grid, *size, self.strict))
-        crowd = people.is_crowd
-        mask_ious = np.zeros((count, len(people)))
-        if masks:
-            mask_ious = mask_iou(masks, people.masks(), crowd)
-        gps, distance = None, np.full((count, len(points.part)), np.nan, 'f4')
+        detections = detections.unpacked()
         if self.surface is not None:
-            distance = self._distances(predicted, points)
-            gps = geodesic_point_similarity(
-                distance, self._kappas(points), points.person, len(people)
-            )
+            gps, *rest = self.point_similarities(people, detections)
+            predicted, distance = rest
+        else:
+            points = people.points(None)
+            gps, predicted = None, self._predicted(detections, points)
+            shape = len(predicted), len(points.part)
+            distance = np.full(shape, np.nan, dtype=np.float32)
+        crowd = people.is_crowd
         similarities = Similarities(
-            box_iou(detections.boxes, people.boxes, crowd), mask_ious, gps
+            box_iou(detections.boxes, people.boxes, crowd),
+            self._mask_ious(people, detections),
+            gps,
         )
         return similarities, predicted, distance
+
+    def _predicted(
+        self, detections: Detections, points: Points
+    ) -> NDArray[np.uint8]:
+        """(D, 3, P) part, 255 U, 255 V."""
+        shape = len(detections.scores), 3, len(points.part)
+        predicted = np.zeros(shape, dtype=np.uint8)
+        rows = zip(predicted, detections.with_grids(), strict=True)
+        for row, (iuv, grid) in rows:
+            row[:] = read_iuv(iuv, points.xy, grid, self.strict)
+        return predicted
+
+    def _mask_ious(
+        self, people: ImagePeople, detections: Detections
+    ) -> NDArray[np.float64]:
+        if not len(people) or not len(detections.scores):
+            return np.zeros((len(detections.scores), len(people)))
+        size = people.height, people.width
+        masks = [
+            place_box_mask(iuv[0], grid, *size, self.strict)
+            for iuv, grid in detections.with_grids()
+        ]
+        return mask_iou(masks, people.masks(), people.is_crowd)
 
     def _distances(
         self, predicted: NDArray[np.uint8], points: Points

@@ -82,11 +82,11 @@ def match_people(
     order = np.argsort(people.is_ignored, kind='stable').tolist()
     similar = _candidates(similarity, order, thresholds[0])
     for level, threshold in enumerate(thresholds.tolist()):
-        _match_level(state, level, threshold, similarity, similar)
+        _match_level(state, level, threshold, similar)
     close = _candidates(box_iou, order, _SAME_PERSON)
     last = len(thresholds) - 1
     for level in range(len(thresholds)) if strict else (last,):
-        _ignore_level(state, level, box_iou, close, strict)
+        _ignore_level(state, level, close, strict)
     state.is_ignored |= ~state.is_found & is_out_of_range
     return Matches(
         person=state.person,
@@ -118,25 +118,30 @@ class _State:
         self.is_found[level, detection] = self.counts[person]
 
 
+#: A detection and the people that may be it, with the values of each.
+_Candidates = list[tuple[int, list[tuple[int, float]]]]
+
+
 def _candidates(
     values: NDArray[np.float64], order: list[int], lowest: float
-) -> list[list[int]]:
-    """For each detection, people who may be it; those ignored come last."""
-    possible = (values >= min(lowest, _ALMOST_ONE)) & (values > 0)
-    return [[g for g in order if row[g]] for row in possible.tolist()]
+) -> _Candidates:
+    """Who may be which detection; people who are ignored come last."""
+    lowest = min(lowest, _ALMOST_ONE)
+    candidates = []
+    for detection, row in enumerate(values.tolist()):
+        people = [(g, row[g]) for g in order if row[g] >= lowest]
+        if people:
+            candidates.append((detection, people))
+    return candidates
 
 
 def _match_level(
-    state: _State,
-    level: int,
-    threshold: float,
-    similarity: NDArray[np.float64],
-    candidates: list[list[int]],
+    state: _State, level: int, threshold: float, candidates: _Candidates
 ) -> None:
-    for detection, people in enumerate(candidates):
+    for detection, people in candidates:
         best, found = min(threshold, _ALMOST_ONE), -1
-        for person in people:
-            if not state.is_free(level, person):
+        for person, value in people:
+            if value < best or not state.is_free(level, person):
                 continue
             # Somebody to be found goes before all that are ignored.
             if (
@@ -145,9 +150,7 @@ def _match_level(
                 and state.ignored_people[person]
             ):
                 break
-            value = similarity[detection, person]
-            if value >= best:
-                best, found = value, person
+            best, found = value, person
         if found >= 0:
             state.take(level, detection, found)
             ignored = state.ignored_people[found]
@@ -155,20 +158,15 @@ def _match_level(
 
 
 def _ignore_level(
-    state: _State,
-    level: int,
-    box_iou: NDArray[np.float64],
-    candidates: list[list[int]],
-    strict: bool,
+    state: _State, level: int, candidates: _Candidates, strict: bool
 ) -> None:
     """Detections that have found nobody, but are of an ignored person."""
-    for detection, people in enumerate(candidates):
+    for detection, people in candidates:
         if state.is_found[level, detection]:
             continue
         best, found = _SAME_PERSON, -1
-        for person in people:
-            value = box_iou[detection, person]
-            if state.is_free(level, person) and value >= best:
+        for person, value in people:
+            if value >= best and state.is_free(level, person):
                 best, found = value, person
         if found < 0:
             continue
