@@ -5,6 +5,8 @@ this module when it meets the prefix, and `locations` imports the
 implementations. Only the nodes in use are here.
 """
 
+from importlib import import_module
+
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -19,13 +21,58 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
-MODELS = Registry(
+
+class LazyRegistry(Registry):
+    """A registry that imports its locations only until a type is found.
+
+    Else a type of one wing would import the libraries of the other, which
+    takes ten seconds, and fail with them. A location that cannot be imported
+    is an error only if the type is found nowhere else.
+    """
+
+    def get(self, key: str) -> type | None:
+        """The type of this name; see `mmengine.registry.Registry.get`.
+
+        Raises:
+            ImportError: It is not found, and a location cannot be imported.
+        """
+        scope, name = self.split_scope_key(key)
+        is_mine = scope in (None, self.scope)
+        error = self._import_until(name) if is_mine else None
+        # What mmengine asks before it imports all locations at once.
+        before, self._imported = self._imported, True
+        try:
+            found = super().get(key)
+        except RuntimeError:
+            if error is None:
+                raise
+            raise error from None
+        finally:
+            self._imported = before
+        if found is None and error is not None:
+            raise error
+        return found
+
+    def _import_until(self, name: str) -> ImportError | None:
+        """Import until the name is known; the first error on the way."""
+        first = None
+        for location in self._locations:
+            if name in self._module_dict:
+                return None
+            try:
+                import_module(location)
+            except ImportError as error:
+                first = first or error
+        return None if name in self._module_dict else first
+
+
+MODELS = LazyRegistry(
     'model',
     parent=MMENGINE_MODELS,
     scope='mmdense',
-    locations=['mmdense.recognition.models'],
+    locations=['mmdense.recognition.models', 'mmdense.densepose.models'],
 )
-DATASETS = Registry(
+DATASETS = LazyRegistry(
     'dataset',
     parent=MMENGINE_DATASETS,
     scope='mmdense',
@@ -37,7 +84,7 @@ TRANSFORMS = Registry(
     scope='mmdense',
     locations=['mmdense.densepose.transforms'],
 )
-METRICS = Registry(
+METRICS = LazyRegistry(
     'metric',
     parent=MMENGINE_METRICS,
     scope='mmdense',
@@ -64,7 +111,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmdense',
     locations=['mmdense.distributed.optim'],
 )
-HOOKS = Registry(
+HOOKS = LazyRegistry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='mmdense',
