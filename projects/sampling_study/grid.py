@@ -124,18 +124,17 @@ def all_cells(seeds: Iterable[int]) -> list[Cell]:
     cells += sampler_cells(first)
     cells += main_cells(first, ['arcface'], (1.0, 0.1))
     cells += filter_cells(first)
+    cells += long_cells(first)
     for seed in others:
         cells += main_cells(seed, ['cosface'], claim)
     for seed in others[:1]:
         cells += sampler_cells(seed)
-    cells += long_cells(first)
+        cells += long_cells(seed)
     cells += main_cells(first)
     for seed in others:
         cells += sampler_cells(seed)
         cells += filter_cells(seed)
-    for seed in others:
-        cells += main_cells(seed, rates=claim)
+        cells += long_cells(seed)
     for seed in others:
         cells += main_cells(seed)
-        cells += long_cells(seed)
     return list(dict.fromkeys(cells))

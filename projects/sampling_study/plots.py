@@ -7,10 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from projects.sampling_study.grid import (
-    MARGINS,
+    LONG_NOISES,
+    LONG_STEPS,
     NOISES,
     RATES,
     SAMPLERS,
+    STEPS,
     UPDATES,
     Cell,
 )
@@ -55,7 +57,7 @@ def plot_rates(results: Results, path: Path) -> None:
         panel.set(title=noise.replace('_', ' '), xlabel='sample rate')
         panel.grid(alpha=0.3)
     panels[0].set_ylabel('accuracy on unseen identities, %')
-    _legend(figure, results)
+    _legend(figure, results, _COLORS)
     figure.savefig(path, dpi=120)
 
 
@@ -95,13 +97,13 @@ def plot_differences(results: Results, path: Path) -> None:
         panel.set(title=f'rate {rate:g} less all classes')
         panel.grid(axis='y', alpha=0.3)
     panels[0].set_ylabel('accuracy, percentage points')
-    _legend(figure, results)
+    _legend(figure, results, _COLORS)
     figure.savefig(path, dpi=120)
 
 
 def plot_samplers(results: Results, path: Path) -> None:
     """Accuracy by sampler and update rule, a mark per training."""
-    figure = Figure(figsize=(9, 3.4), layout='constrained')
+    figure = Figure(figsize=(10, 3.4), layout='constrained')
     panels = figure.subplots(1, 2)
     kinds = [(s, u) for s in SAMPLERS for u in UPDATES]
     for panel, noise in zip(panels, ('clean', 'conflict'), strict=True):
@@ -123,13 +125,50 @@ def plot_samplers(results: Results, path: Path) -> None:
                 mean = np.mean(list(values.values()))
                 panel.hlines(mean, place - 0.25, place + 0.25, color='grey')
         panel.set_xticks(
-            range(len(kinds)), ['\n'.join(kind) for kind in kinds]
+            range(len(kinds)),
+            ['\n'.join(kind) for kind in kinds],
+            fontsize=9,
         )
         panel.set_xlim(-0.5, len(kinds) - 0.5)
         panel.set(title=f'{noise}, rate 0.1')
         panel.grid(axis='y', alpha=0.3)
     panels[0].set_ylabel('accuracy on unseen identities, %')
-    _legend(figure, results, margins=False)
+    _legend(figure, results, {})
+    figure.savefig(path, dpi=120)
+
+
+def plot_long(results: Results, path: Path) -> None:
+    """Accuracy by number of steps, of all classes and of a tenth."""
+    figure = Figure(figsize=(9, 3.4), layout='constrained')
+    panels = figure.subplots(1, len(LONG_NOISES), sharey=True)
+    colors = {1.0: 'black', 0.1: '#009e73'}
+    for panel, noise in zip(panels, LONG_NOISES, strict=True):
+        for rate, color in colors.items():
+            means = {}
+            for steps in (STEPS, LONG_STEPS):
+                values = values_of(results, Cell(noise, rate, steps=steps))
+                for seed, value in values.items():
+                    panel.plot(
+                        steps,
+                        value,
+                        _marker(seed),
+                        color=color,
+                        alpha=0.6,
+                        markersize=5,
+                        markeredgewidth=0,
+                    )
+                if values:
+                    means[steps] = np.mean(list(values.values()))
+            if means:
+                panel.plot(*zip(*means.items(), strict=True), color=color)
+        panel.set_xticks([STEPS, LONG_STEPS])
+        panel.set_xlim(0.6 * STEPS, LONG_STEPS + 0.4 * STEPS)
+        panel.set(title=noise, xlabel='steps')
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel('accuracy on unseen identities, %')
+    _legend(
+        figure, results, {f'rate {rate:g}': c for rate, c in colors.items()}
+    )
     figure.savefig(path, dpi=120)
 
 
@@ -137,15 +176,13 @@ def _marker(seed: int) -> str:
     return _SEED_MARKERS[seed % len(_SEED_MARKERS)]
 
 
-def _legend(figure: Figure, results: Results, margins: bool = True) -> None:
-    """Colours of margins and shapes of seeds, beside the panels."""
+def _legend(figure: Figure, results: Results, colors: dict[str, str]) -> None:
+    """What colours and shapes of marks mean, beside the panels."""
     axes = figure.axes[0]
-    handles = []
-    if margins:
-        handles += [
-            axes.plot([], [], color=_COLORS[name], label=name)[0]
-            for name in MARGINS
-        ]
+    handles = [
+        axes.plot([], [], color=color, label=name)[0]
+        for name, color in colors.items()
+    ]
     handles += [
         axes.plot([], [], _marker(seed), color='grey', label=f'seed {seed}')[0]
         for seed in sorted({cell.seed for cell in results})

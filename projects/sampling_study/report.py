@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))  # `projects` is not installed
 from projects.sampling_study import tables  # noqa: E402
 from projects.sampling_study.plots import (  # noqa: E402
     plot_differences,
+    plot_long,
     plot_rates,
     plot_samplers,
 )
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.images.mkdir(parents=True, exist_ok=True)
     plot_rates(results, args.images / 'sampling_study_rates.png')
     plot_differences(results, args.images / 'sampling_study_differences.png')
+    plot_long(results, args.images / 'sampling_study_steps.png')
     plot_samplers(results, args.images / 'sampling_study_samplers.png')
     text = make_report(results)
     if args.doc is None:
@@ -103,6 +105,7 @@ def make_report(results: Results) -> str:
             '### Three times as long',
             'CosFace; the base is all classes with as many steps.',
             tables.long_table(results),
+            '![Accuracy by number of steps](images/sampling_study_steps.png)',
             '### What a step sees',
             'Classes in a step and the share of them that has an image in the '
             'batch (mean of the last 200 steps).',

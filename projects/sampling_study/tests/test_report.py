@@ -144,7 +144,7 @@ def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
     assert text.endswith('\nAfter.')
     assert '\nold\n' not in text
     assert '| 0 | - |' not in text  # no cell is missing
-    assert len(list(tmp_path.glob('*.png'))) == 3
+    assert len(list(tmp_path.glob('*.png'))) == 4
     report.main(args)
     assert document.read_text() == text
 
