@@ -176,7 +176,7 @@ def run_worker(args: argparse.Namespace, worker: str) -> dict[str, float]:
         command, env=environment, capture_output=True, text=True
     )
     # Killed by the system, or refused by a limit such as `ulimit -v`.
-    refused = 'not enough memory' in done.stderr
+    refused = "can't allocate memory" in done.stderr
     if done.returncode == -signal.SIGKILL or (done.returncode and refused):
         raise MemoryError(f'{worker} needs more memory than there is')
     if done.returncode:
