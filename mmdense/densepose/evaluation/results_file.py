@@ -172,8 +172,9 @@ def _json(path: Path) -> Iterator[Detection]:
         )
     for number, entry in enumerate(entries):
         where = f'{path}: detection {number}'
-        if not isinstance(entry, Mapping) or not entry.keys() >= set(_FIELDS):
-            missing = [name for name in _FIELDS if name not in entry]
+        has = entry.keys() if isinstance(entry, Mapping) else ()
+        missing = [name for name in _FIELDS if name not in has]
+        if missing:
             raise ValueError(
                 f'{where} has no {", ".join(missing)}; expected the layout '
                 'of the COCO DensePose challenges: ' + ', '.join(_FIELDS)

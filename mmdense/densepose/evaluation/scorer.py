@@ -159,7 +159,7 @@ class DensePoseScorer:
         )
         return gps, predicted, distance
 
-    def predicted_vertices(
+    def _predicted_vertices(
         self, predicted: NDArray[np.uint8], points: Points
     ) -> NDArray[np.int32]:
         """Where on the surface points are predicted to be.
@@ -227,7 +227,7 @@ class DensePoseScorer:
     ) -> NDArray[np.float32]:
         """(D, P) metres; looked up only where something is predicted."""
         assert self.surface is not None
-        vertices = self.predicted_vertices(predicted, points)
+        vertices = self._predicted_vertices(predicted, points)
         distance = np.full(vertices.shape, np.inf, dtype=np.float32)
         seen = np.nonzero(vertices >= 0)
         distance[seen] = self.surface.geodesic(

@@ -45,7 +45,8 @@ def decode_iuv(data: bytes) -> NDArray[np.uint8]:
             pixels = np.asarray(image)
         except (OSError, SyntaxError) as error:
             raise ValueError(f'a damaged PNG of an IUV: {error}') from error
-    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    # Copied, as what an image hands out cannot be written to.
+    return np.array(np.moveaxis(pixels, -1, 0), order='C')
 
 
 def iuv_size(data: bytes) -> tuple[int, int]:
