@@ -50,6 +50,7 @@ TOP_KEYS = {
 # Arguments with types that the class looks up in places of its own.
 OPAQUE = {
     'Albu': {'transforms', 'bbox_params'},
+    'AmpOptimWrapper': {'clip_grad'},
     'FPG': {
         'across_down_trans',
         'across_lateral_trans',
@@ -60,6 +61,7 @@ OPAQUE = {
         'same_up_trans',
     },
     'LoRAModel': {'targets'},
+    'OptimWrapper': {'clip_grad'},
     'StageCascadeRPNHead': {'adapt_cfg'},
 }
 

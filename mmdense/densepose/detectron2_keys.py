@@ -167,3 +167,25 @@ def model_options(state: State) -> dict[str, Any]:
             ),
         )
     return options
+
+
+def config_name(options: Mapping[str, Any]) -> str:
+    """The config in `configs/densepose_rcnn` of a model.
+
+    Args:
+        options: As :func:`model_options` returns them.
+    """
+    roi_head = options.get('roi_head', {})
+    uv_head = roi_head.get('uv_head', {})
+    depth = options.get('backbone', {}).get('depth', 50)
+    variant = ''
+    if 'trunk' in uv_head:
+        variant += '-dl'
+    if 'loss_points' in uv_head:
+        kind = uv_head['loss_points']['confidence']
+        variant += '-wc1' if kind == 'isotropic' else '-wc2'
+    if 'segm_confidence' in uv_head:
+        variant += 'm'
+    if 'uv_decoder' in roi_head:
+        variant += '-legacy'
+    return f'densepose-rcnn_r{depth}_fpn{variant}_8xb2-s1x_densepose-coco'
