@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .point_losses import variance
+
 
 def resize_map(values: Tensor, height: int, width: int) -> Tensor:
     """Bilinear, (C, S, S) to (C, height, width)."""
@@ -51,6 +53,21 @@ def read_parts(values: Tensor, labels: Tensor) -> Tensor:
             resized = resize_map(values[label : label + 1], *labels.shape)[0]
             result = torch.where(labels == label, resized, result)
     return result
+
+
+def read_sigma(raw: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+    """How far off U and V may be at each pixel.
+
+    Args:
+        raw: (25, S, S), `sigma_2` as predicted.
+        labels: (h, w) int64, 0..24.
+        epsilon: The least variance.
+
+    Returns:
+        (h, w) float32, the standard deviation; 0 where the label is.
+    """
+    sigma = variance(read_parts(raw, labels), epsilon).sqrt()
+    return sigma * (labels > 0)
 
 
 def make_iuv(

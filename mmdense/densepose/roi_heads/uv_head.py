@@ -1,6 +1,7 @@
 """The dense head: from the features of RoIs to parts, U and V."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from mmdense.registry import MODELS
 
-from ..functional.iuv import make_iuv
+from ..functional.iuv import make_iuv, read_sigma
 from ..functional.point_losses import variance
 from ..losses.dense_points_loss import EPSILON
 from ..structures import DensePoseInstances, DensePoseResults
@@ -58,6 +59,9 @@ class UVHead(BaseModule):
             with dense annotations has no part mask; no dense loss at all if
             no point is in its RoI; means over the RoIs of one rank. For
             comparison only.
+        predict_sigma: Also predict for each pixel how far off U and V may be,
+            a standard deviation in their units, 0 where there is no person;
+            for a `loss_points` that learns it.
         monitor_gradients: Also log the norm of the gradient of each task with
             respect to the trunk's output, at the cost of one more backward
             pass through the predictors for each.
@@ -78,6 +82,7 @@ class UVHead(BaseModule):
         coarse_from: str = 'part_masks',
         legacy_alignment: bool = False,
         legacy_batch_rules: bool = False,
+        predict_sigma: bool = False,
         monitor_gradients: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -101,6 +106,13 @@ class UVHead(BaseModule):
             legacy_alignment=legacy_alignment,
             legacy_batch_rules=legacy_batch_rules,
         )
+        if predict_sigma and 'sigma_2' not in self.losses.points.fields:
+            raise ValueError(
+                'predict_sigma needs loss_points=dict('
+                "type='mmdense.ConfidentPointsLoss', ...), got "
+                f'{type(self.losses.points).__name__}, which learns no sigma'
+            )
+        self.predict_sigma = predict_sigma
         self.upsample = upsample
         self.segm_confidence = segm_confidence
         self.monitor_gradients = monitor_gradients
@@ -223,32 +235,43 @@ class UVHead(BaseModule):
         return norms
 
     @torch.no_grad()
-    def predict(self, x: Tensor, boxes: Tensor) -> DensePoseResults:
-        """Dense pose of N boxes.
+    def predict(self, x: Tensor, boxes: Tensor) -> dict[str, Any]:
+        """What is predicted for N boxes, as fields of `pred_instances`.
 
         Args:
             x: (N, C, h, w) features of RoIs.
             boxes: (N, 4) x1, y1, x2, y2, px of the image the result is for.
 
         Returns:
-            An IUV for each box, one pixel for each of the box.
+            `densepose`: :class:`DensePoseResults`, an IUV for each box, one
+            pixel for each of the box. With `predict_sigma` also
+            `densepose_sigma`: of each box (h, w) float32.
         """
         maps = self.full_maps(self(x)) if len(x) else {}
-        return self.predict_by_maps(maps, boxes)
+        iuvs = self.make_iuvs(maps, boxes)
+        fields: dict[str, Any] = {'densepose': DensePoseResults(iuvs)}
+        if self.predict_sigma:
+            epsilon = self.losses.points.epsilon
+            fields['densepose_sigma'] = [
+                read_sigma(raw, iuv[0].long(), epsilon)
+                for raw, iuv in zip(maps.get('sigma_2', ()), iuvs, strict=True)
+            ]
+        return fields
 
     @staticmethod
-    def predict_by_maps(
-        maps: Mapping[str, Tensor], boxes: Tensor
-    ) -> DensePoseResults:
-        """The same of full maps, each (N, channels, S, S)."""
+    def make_iuvs(maps: Mapping[str, Tensor], boxes: Tensor) -> list[Tensor]:
+        """IUVs of boxes.
+
+        Args:
+            maps: `coarse`, `part`, `u` and `v`, each (N, channels, S, S).
+            boxes: (N, 4).
+        """
         sizes = (boxes[:, 2:] - boxes[:, :2]).long().clamp(min=1).tolist()
-        return DensePoseResults(
-            [
-                make_iuv(
-                    *(maps[name][i] for name in ('coarse', 'part', 'u', 'v')),
-                    height=height,
-                    width=width,
-                )
-                for i, (width, height) in enumerate(sizes)
-            ]
-        )
+        return [
+            make_iuv(
+                *(maps[name][i] for name in ('coarse', 'part', 'u', 'v')),
+                height=height,
+                width=width,
+            )
+            for i, (width, height) in enumerate(sizes)
+        ]

@@ -250,7 +250,9 @@ class UVRoIHead(StandardRoIHead):
                 factor = [1 / scale for scale in meta['scale_factor']]
                 results.bboxes = scale_boxes(results.bboxes, factor)
         for results, of_image in zip(results_list, features, strict=True):
-            results.densepose = self.uv_head.predict(of_image, results.bboxes)
+            fields = self.uv_head.predict(of_image, results.bboxes)
+            for name, value in fields.items():
+                setattr(results, name, value)
         return results_list
 
 

@@ -94,7 +94,7 @@ def case(request):
 def test_iuv(case):
     maps = {OURS[name]: case.fields[name] for name in OURS}
     boxes = torch.from_numpy(case.arrays['boxes'])
-    found = UVHead.predict_by_maps(maps, boxes)
+    found = UVHead.make_iuvs(maps, boxes)
     assert len(found) == case.N
     for i, iuv in enumerate(found):
         expected = case.arrays[f'quantized_{i}'].astype(int)

@@ -166,7 +166,7 @@ def test_whole_model(model):
     for field in ('coarse_segm', 'fine_segm', 'u', 'v'):
         check(maps[OURS.get(field, field)], f'{model}_pred_{field}')
     results = head.uv_head.predict(pooled, boxes)
-    assert isinstance(results, DensePoseResults)
+    assert isinstance(results['densepose'], DensePoseResults)
     if model != 's1x':
         return
     scores, deltas = detector.rpn_head(levels)

@@ -241,6 +241,25 @@ def test_boxes_are_scaled_once():
     torch.testing.assert_close(boxes[0] * 2, boxes[1])
 
 
+def test_how_sure_it_is():
+    points = dict(_delete_=True, type='mmdense.ConfidentPointsLoss')
+    detector = small_detector(
+        uv_head=dict(loss_points=points, predict_sigma=True)
+    )
+    (sample,) = predict(detector, small_batch([[3]]))
+    results = sample.pred_instances[torch.tensor([True, False, True, False])]
+    assert len(results.densepose_sigma) == 2
+    for sigma, iuv in zip(
+        results.densepose_sigma, results.densepose, strict=True
+    ):
+        assert sigma.shape == iuv.shape[1:]
+        is_person = iuv[0] > 0
+        assert (sigma[is_person] > 0.1).all()  # sqrt(0.01)
+        assert (sigma[~is_person] == 0).all()
+    with pytest.raises(ValueError, match='ConfidentPointsLoss'):
+        small_detector(uv_head=dict(predict_sigma=True))
+
+
 def test_nothing_found():
     detector = small_detector()
     detector.eval()

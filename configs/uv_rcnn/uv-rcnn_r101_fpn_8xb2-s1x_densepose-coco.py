@@ -1,0 +1,7 @@
+_base_ = './uv-rcnn_r50_fpn_8xb2-s1x_densepose-coco.py'
+
+model = dict(
+    backbone=dict(
+        depth=101,
+        init_cfg=dict(
+            type='Pretrained', checkpoint='data/pretrained/resnet101.pth')))

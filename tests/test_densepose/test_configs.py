@@ -1,0 +1,130 @@
+"""Every config of dense pose: checked, shrunk to two training steps."""
+
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmdense.apis.config_check import check_file
+from tests.densepose_data import write_data_set, write_symmetry
+from tests.small_uv_rcnn import shrink_model
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted(
+    path
+    for folder in ('densepose_rcnn', 'uv_rcnn')
+    for path in (ROOT / 'configs' / folder).glob('*.py')
+)
+
+
+def ids(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=ids)
+def test_types_and_arguments_are_known(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert check_file(str(path), check_data=False) == []
+
+
+@pytest.fixture(scope='session')
+def people(tmp_path_factory) -> Path:
+    """Four images, and a symmetry for their points."""
+    folder = tmp_path_factory.mktemp('people')
+    write_data_set(folder)
+    write_symmetry(folder)
+    return folder
+
+
+def use_people(cfg: Config, people: Path) -> None:
+    """The data set at the places the config reads from."""
+    train = cfg.train_dataloader.dataset
+    for dataset in train.get('datasets', [train]):
+        root = Path(dataset.data_root)
+        file = root / dataset.ann_file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(people / 'annotations.json', file)
+        images = root / dataset.data_prefix.img
+        shutil.copytree(people / 'images', images, dirs_exist_ok=True)
+        for transform in dataset.pipeline:
+            if transform.type == 'RandomChoiceResize':
+                transform.scales = [(128, 96)]
+    if cfg.symmetry is not None:
+        Path(cfg.symmetry).parent.mkdir(parents=True)
+        shutil.copy(people / 'UV_symmetry_transforms.mat', cfg.symmetry)
+
+
+def shrink(cfg: Config) -> None:
+    """Two steps of two images, without validation."""
+    shrink_model(cfg.model)
+    cfg.work_dir = 'work_dirs'
+    cfg.train_dataloader.update(
+        batch_size=2, num_workers=0, persistent_workers=False
+    )
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=2, val_interval=9
+    )
+    for key in ('cfg', 'dataloader', 'evaluator'):
+        cfg[f'val_{key}'] = cfg[f'test_{key}'] = None
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint = None
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=ids)
+def test_trains_two_steps(path, people, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(path)
+    use_people(cfg, people)
+    shrink(cfg)
+    cfg.experiment_name = path.stem
+    runner = Runner.from_cfg(cfg)
+    before = {
+        name: p.detach().clone() for name, p in runner.model.named_parameters()
+    }
+    runner.train()
+    assert runner.iter == 2
+    scalars = runner.message_hub.log_scalars
+    losses = [name for name in scalars if name.startswith('train/loss_')]
+    assert {'train/loss_coarse', 'train/loss_part'} <= set(losses)
+    assert {'train/loss_u', 'train/loss_uv'} & set(losses)
+    for name in losses:
+        values = scalars[name].data[0]
+        assert len(values) == 2
+        assert all(map(math.isfinite, values)), name
+    assert (scalars['train/uv_num_points'].data[0] > 0).any()
+    for name, parameter in runner.model.named_parameters():
+        assert parameter.isfinite().all(), name
+        if '.uv_head.predictors.' in name and name.endswith('weight'):
+            assert not parameter.equal(before[name]), name
+
+
+def test_names_of_weights_fit():
+    """The converter names configs that are there."""
+    from mmdense.densepose.detectron2_keys import config_name
+
+    points = {'isotropic': None, 'anisotropic': None}
+    names = []
+    for depth in (50, 101):
+        for trunk in ({}, {'trunk': {}}):
+            for kind in (None, *points):
+                for segm in ({}, {'segm_confidence': True}):
+                    uv_head = dict(trunk)
+                    if kind:
+                        uv_head['loss_points'] = dict(confidence=kind)
+                        uv_head.update(segm)
+                    elif segm:
+                        continue
+                    options = dict(roi_head=dict(uv_head=uv_head))
+                    if depth != 50:
+                        options['backbone'] = dict(depth=depth)
+                    names.append(config_name(options))
+        legacy = dict(
+            backbone=dict(depth=depth), roi_head=dict(uv_decoder=None)
+        )
+        names.append(config_name(legacy))
+    assert sorted(names) == [
+        path.stem for path in CONFIGS if path.parent.stem == 'densepose_rcnn'
+    ]
