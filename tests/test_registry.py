@@ -1,5 +1,6 @@
 """Types are found without importing what they do not need."""
 
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -43,6 +44,41 @@ def test_recognition_works_where_mmdet_is_broken():
         MODELS.get('mmdense.ArcFaceLoss')
         MODELS.get('mmdense.DensePointsLoss')
     """)
+
+
+def test_dense_pose_without_mmdet():
+    run("""
+        import importlib.util
+        import sys
+        find_spec = importlib.util.find_spec
+        importlib.util.find_spec = (
+            lambda name, *args: None
+            if name == 'mmdet'
+            else find_spec(name, *args)
+        )
+        sys.modules['mmdet'] = None
+        import mmdense
+        from mmdense.registry import MODELS
+        names = 'ASPPTrunk ConvTrunk PanopticFPNDecoder UVHead UVRoIHead'
+        for name in names.split():
+            try:
+                MODELS.build({'type': f'mmdense.{name}'})
+            except ImportError as error:
+                assert f'mmdense.{name} needs mmdet' in str(error), error
+            else:
+                raise AssertionError(name)
+        MODELS.build({'type': 'mmdense.DensePointsLoss'})
+        assert 'UVHead' in MODELS.module_dict
+    """)
+
+
+def test_every_model_of_dense_pose_is_known_as_missing_without_mmdet():
+    from mmdense.densepose import models, roi_heads
+
+    text = inspect.getsource(models)
+    for name, value in vars(roi_heads).items():
+        if inspect.isclass(value):
+            assert f"'{name}'" in text
 
 
 MODULE = """

@@ -141,6 +141,20 @@ def test_a_checkpoint_of_a_training(tmp_path):
     )
 
 
+@pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
+def test_files_of_either_numpy(tmp_path, core):
+    values = np.arange(6.0).reshape(2, 3)
+    content = pickle.dumps({'model': {'w': values}}, protocol=2)
+    for other in (b'numpy._core', b'numpy.core'):
+        content = content.replace(
+            b'c' + other + b'.multiarray\n', b'c' + core + b'.multiarray\n'
+        )
+    assert core in content
+    path = tmp_path / 'model.pkl'
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_detectron2(path)['w'], values)
+
+
 class _Evil:
     def __reduce__(self):
         return os.system, ('echo pwned > pwned.txt',)

@@ -42,7 +42,8 @@ class UVHead(BaseModule):
 
     Args:
         trunk: Config of what comes first, with `out_channels`.
-        coarse_channels: 2 or 15.
+        coarse_channels: 2 or 15. With 15, data whose people have one mask of
+            the whole person would teach that they are torsos.
         upsample: The bilinear enlargement.
         segm_confidence: Also predict how much to trust `coarse` and `part`,
             factors of their logits (the WC1M and WC2M models of detectron2).

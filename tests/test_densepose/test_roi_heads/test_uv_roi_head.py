@@ -125,6 +125,22 @@ def test_what_the_coarse_task_learns_from(masks):
         assert losses['loss_coarse'] == 0
 
 
+def test_mixed_precision():
+    detector = small_detector()
+    expected = losses_of(detector, small_batch([[20, 4], [11]]))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = losses_of(detector, small_batch([[20, 4], [11]]))
+    for key in DENSE_LOSSES:
+        assert found[key].dtype == torch.float32
+        assert found[key].item() == pytest.approx(
+            expected[key].item(), rel=0.05
+        )
+    total_of(detector, found).backward()
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        (sample,) = predict(detector, small_batch([[3]]))
+    assert len(sample.pred_instances.densepose) == 4
+
+
 def test_gradient_norms_are_logged():
     detector = small_detector(uv_head=dict(monitor_gradients=True))
     losses = losses_of(detector, small_batch([[20, 4], [11]]))
