@@ -14,13 +14,15 @@ importlib.util.find_spec = (
 sys.modules['mmdet'] = None
 
 import mmdense
-from mmdense.registry import DATASETS, TRANSFORMS, VISUALIZERS
+from mmdense.registry import DATASETS, METRICS, TRANSFORMS, VISUALIZERS
 
 for registry, name in (
     (DATASETS, 'DensePoseCocoDataset'),
     (TRANSFORMS, 'LoadDensePoseAnnotations'),
     (TRANSFORMS, 'PackDensePoseInputs'),
     (VISUALIZERS, 'DensePoseVisualizer'),
+    (METRICS, 'DensePoseCocoMetric'),
+    (METRICS, 'DensePoseUVMetric'),
 ):
     try:
         registry.build({'type': f'mmdense.{name}', 'name': 'x'})
@@ -30,6 +32,7 @@ for registry, name in (
     else:
         raise AssertionError(name)
 assert DATASETS.get('mmdense.GlyphIdentities') is not None
+assert METRICS.get('mmdense.VerificationMetric') is not None
 """
 
 
