@@ -77,10 +77,11 @@ def make_report(results: Results) -> str:
             '### What a sample rate changes',
             'A sample rate less all classes, with the same labels, margin and '
             'seed, in percentage points: mean, 95 % confidence interval and '
-            'p of the paired t-test over margins and seeds. Not corrected '
-            'for the number of tests. Pairs of one seed share weights and '
-            'noise, so they are less independent than the test takes them '
-            'to be.',
+            'p of the paired t-test over margins and seeds. Pairs of one '
+            'seed share weights and noise, so they are less independent than '
+            'this test takes them to be; p by seed is of the means of the '
+            'seeds, which are independent but few. Nothing is corrected for '
+            'the number of tests.',
             tables.rate_differences(results),
             '![A sample rate less all classes]'
             '(images/sampling_study_differences.png)',

@@ -1,6 +1,6 @@
 """The tables of the study, as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -16,6 +16,7 @@ from projects.sampling_study.grid import (
     STEPS,
     UPDATES,
     Cell,
+    all_cells,
     sampler_cells,
 )
 from projects.sampling_study.results_io import Results, values_of
@@ -40,13 +41,15 @@ def what_was_run(results: Results) -> str:
     """How many trainings of what kind."""
     short = sum(cell.steps == STEPS for cell in results)
     seeds = sorted({cell.seed for cell in results})
+    missing = len(set(all_cells(seeds)) - results.keys())
     minutes = sum(r['cpu_seconds'] for r in results.values()) / 60
     versions = sorted({r['torch'] for r in results.values()})
     return (
         f'{len(results)} trainings, {short} of {STEPS} steps and '
         f'{len(results) - short} of {LONG_STEPS}, with seeds '
-        f'{", ".join(map(str, seeds))}; not every cell has every seed, n says '
-        f'how many. {minutes:.0f} minutes of one CPU core in all, torch '
+        f'{", ".join(map(str, seeds))}; of the grid with these seeds '
+        f'{missing or "no"} cells are missing. n is the number of seeds or '
+        f'pairs. {minutes:.0f} minutes of one CPU core in all, torch '
         f'{", ".join(versions)}. Figures are percent on clean pairs of unseen '
         'identities, after the last step; +- is the standard deviation over '
         'seeds (n - 1).'
@@ -74,7 +77,7 @@ def rate_differences(results: Results) -> str:
         row = [noise, f'{rate:g}']
         for measure in TESTED:
             effects = _rate_effects(results, noise, rate, measure)
-            row += _test(list(effects.values()))
+            row += _test_twice(effects)
         rows.append(row)
     return _table(['labels', 'rate', *_tested_heads()], rows)
 
@@ -89,7 +92,8 @@ def noise_interaction(results: Results) -> str:
                 _rate_effects(results, labels, rate, measure)
                 for labels in (noise, 'clean')
             )
-            row += _test(differences(noisy, clean))
+            both = noisy.keys() & clean.keys()
+            row += _test_twice({k: noisy[k] - clean[k] for k in sorted(both)})
         rows.append(row)
     return _table(['labels', 'rate', *_tested_heads()], rows)
 
@@ -116,7 +120,7 @@ def sampler_effects(results: Results) -> str:
     ).items():
         row = [f'`{other}` less `{base}`']
         for measure in TESTED:
-            found = []
+            effects = {}
             for cell in cells:
                 twin = replace(cell, **{choice: base})
                 if cell != twin and cell in results and twin in results:
@@ -124,8 +128,8 @@ def sampler_effects(results: Results) -> str:
                         100 * results[c]['metrics'][measure]
                         for c in (cell, twin)
                     )
-                    found.append(value - without)
-            row += _test(found)
+                    effects[cell.name, cell.seed] = value - without
+            row += _test_twice(effects)
         rows.append(row)
     return _table(['', *_tested_heads()], rows)
 
@@ -216,8 +220,21 @@ def _compared(results: Results, cell: Cell, base: Cell) -> list[str]:
 def _tested_heads() -> list[str]:
     heads = []
     for measure in TESTED:
-        heads += [MEASURES[measure], '95 %', 'p', 'n']
+        heads += [MEASURES[measure], '95 %', 'p', 'n', 'p by seed']
     return heads
+
+
+def _test_twice(effects: Mapping[tuple[str, int], float]) -> list[str]:
+    """The test over all effects, and p over their means by seed.
+
+    Args:
+        effects: By what they are of, and seed.
+    """
+    by_seed: dict[int, list[float]] = {}
+    for (_, seed), effect in effects.items():
+        by_seed.setdefault(seed, []).append(effect)
+    means = [float(np.mean(found)) for found in by_seed.values()]
+    return [*_test(list(effects.values())), _test(means)[2]]
 
 
 def _test(found: Sequence[float]) -> list[str]:

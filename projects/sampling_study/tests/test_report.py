@@ -95,6 +95,7 @@ def test_tables_hold_the_means_and_differences_of_the_results(tmp_path):
     row = row_of(tables.rate_differences(results), 'clean', '0.1')
     # -1 and -3: mean -2, half width 12.706 * 1.
     assert row[:4] == ['-2.0', '-14.7 to +10.7', '0.295', '2']
+    assert row[4] == '0.295'  # one margin: the seeds' means are the pairs
     row = row_of(tables.noise_interaction(results), 'conflict', '0.1')
     assert row[0] == '+4.0'
     row = row_of(
@@ -103,7 +104,29 @@ def test_tables_hold_the_means_and_differences_of_the_results(tmp_path):
     assert row[1:2] + row[4:5] == ['82.0 +- 0.0', 'base']
     row = row_of(tables.sampled_table(results), 'conflict', '3296', '0.1')
     assert row == ['200', '0.30']
-    assert '8 trainings, 8 of 1200 steps' in tables.what_was_run(results)
+    text = tables.what_was_run(results)
+    assert '8 trainings, 8 of 1200 steps' in text
+    assert f'{2 * 46 - 8} cells are missing' in text
+
+
+def test_p_by_seed_is_of_the_means_of_the_seeds(tmp_path):
+    effects = {('cosface', 0): 0.05, ('arcface', 0): 0.01}
+    effects |= {('cosface', 1): 0.02, ('arcface', 1): 0.04}
+    effects |= {('cosface', 2): 0.03, ('arcface', 2): 0.07}
+    found = []
+    for (margin, seed), effect in effects.items():
+        full = Cell('flip', 1.0, margin, seed=seed)
+        found += [
+            result(full, 0.7),
+            result(replace(full, rate=0.1), 0.7 + effect),
+        ]
+    write(tmp_path, found)
+    row = row_of(
+        tables.rate_differences(read_results(tmp_path)), 'flip', '0.1'
+    )
+    pairs = stats.ttest_1samp(list(effects.values()), 0).pvalue
+    seeds = stats.ttest_1samp([0.03, 0.03, 0.05], 0).pvalue
+    assert row[2:5] == [f'{pairs:.3f}', '6', f'{seeds:.3f}']
 
 
 def test_the_two_choices_apart(tmp_path):
