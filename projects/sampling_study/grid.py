@@ -14,8 +14,8 @@ NOISES: dict[str, dict | None] = {
     'long_tail': dict(kind='long_tail', head=0.2, tail_samples=3),
 }
 RATES = (1.0, 0.1, 0.3, 0.01)
-# Milder than published (scale 64; 0.4 and 0.5): with CosFace's values a network
-# this small learns little in the steps it has.
+# Milder than published (scale 64; 0.4 and 0.5): with CosFace's values a
+# network this small learns little in the steps it has.
 MARGINS = {
     'cosface': dict(type='mmdense.CosFaceLoss', scale=32.0, margin=0.2),
     'arcface': dict(type='mmdense.ArcFaceLoss', scale=32.0, margin=0.3),
