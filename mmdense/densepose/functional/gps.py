@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 #: data format says 256, which the strict rules take.
 LEGACY_FRAME_SIZE = 255.0
 
-#: The tolerance of the paper, metres; the challenges have one for each part.
-PAPER_KAPPA = 0.255
-
 # How far the size of a box may be off by rounding, px; of float32
 # coordinates in large images.
 _ROUNDING = 1e-2
