@@ -144,7 +144,6 @@ class _Calls:
         {1, 2},
         os.mkdir,
     ],
-    ids=str,
 )
 def test_whatever_else_a_pickle_names_is_refused(tmp_path, monkeypatch, item):
     monkeypatch.chdir(tmp_path)
