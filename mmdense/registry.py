@@ -22,6 +22,16 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 
+def plain_name(type_: str | type) -> str:
+    """The name of a config's `type`, without its scope or module.
+
+    Args:
+        type_: As `'mmdet.ResNet'`, or the class itself as configs in the
+            pure-Python style have it.
+    """
+    return getattr(type_, '__name__', str(type_)).rpartition('.')[2]
+
+
 class LazyRegistry(Registry):
     """A registry that imports its locations only until a type is found.
 

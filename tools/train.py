@@ -14,6 +14,7 @@ from mmdense.apis.options import (
     set_loader_options,
     set_work_dir,
 )
+from mmdense.registry import plain_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,8 +79,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    type_ = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    name = getattr(type_, '__name__', str(type_)).rpartition('.')[2]
+    name = plain_name(cfg.optim_wrapper.get('type', 'OptimWrapper'))
     if name not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise ValueError(
             f'--amp would replace optim_wrapper.type, got {name}, expected '

@@ -11,6 +11,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmdense.registry import plain_name
+
 _LOADER = 'LoadImageFromFile'
 
 
@@ -160,4 +162,4 @@ def stack_images(images: list[Tensor], names: list[str]) -> Tensor:
 
 
 def _name(step: ConfigDict) -> str:
-    return str(step['type']).rpartition('.')[2]
+    return plain_name(step['type'])

@@ -5,8 +5,6 @@ training are `.pth` files of PyTorch. Neither is trusted: nothing but numbers
 is read from them.
 """
 
-import pickle
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +14,15 @@ from torch import Tensor
 
 from mmdense.distributed.checkpoint_files import load_plain, save_plain
 
+from .array_pickle import ArrayUnpickler
 from .detectron2_keys import keys_to_mmdense, model_options
 
-_CORE = (
-    'numpy._core' if int(np.__version__.split('.')[0]) > 1 else 'numpy.core'
-)
-# By where numpy 1 has them; numpy 2 writes `numpy._core`.
-_ALLOWED = {
-    ('numpy.core.multiarray', '_reconstruct'),
-    ('numpy.core.multiarray', 'scalar'),
-    ('numpy.core.numeric', '_frombuffer'),
-    ('numpy', 'ndarray'),
-    ('numpy', 'dtype'),
-    ('_codecs', 'encode'),
-    ('collections', 'OrderedDict'),
-}
 
-
-class _Unpickler(pickle.Unpickler):
-    """Unpickles arrays of numbers in Python's own containers."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The few functions that arrays are pickled with."""
-        old_module = module.replace('numpy._core', 'numpy.core')
-        if (old_module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(
-                f'it holds {module}.{name}, expected arrays of numbers only'
-            )
-        if (module, name) == ('collections', 'OrderedDict'):
-            return OrderedDict
-        module = old_module.replace('numpy.core', _CORE)
-        return super().find_class(module, name)
+class _Unpickler(ArrayUnpickler):
+    allowed = ArrayUnpickler.allowed | {
+        ('numpy.core.multiarray', 'scalar'),
+        ('collections', 'OrderedDict'),
+    }
 
 
 def read_detectron2(path: str | Path) -> dict[str, Tensor]:

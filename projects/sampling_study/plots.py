@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from projects.sampling_study.grid import (
@@ -38,15 +39,7 @@ def plot_rates(results: Results, path: Path) -> None:
                 for seed, value in values.items():
                     # Beside each other, where the margins are alike.
                     side = 0.96 if margin == 'cosface' else 1.04
-                    panel.plot(
-                        rate * side,
-                        value,
-                        _marker(seed),
-                        color=color,
-                        alpha=0.6,
-                        markersize=5,
-                        markeredgewidth=0,
-                    )
+                    _mark(panel, rate * side, value, seed, color, 0.6)
                 if values:
                     means[rate] = np.mean(list(values.values()))
             if means:
@@ -75,15 +68,8 @@ def plot_differences(results: Results, path: Path) -> None:
                 part = values_of(results, Cell(noise, rate, margin))
                 for seed in sorted(full.keys() & part.keys()):
                     every.append(part[seed] - full[seed])
-                    panel.plot(
-                        place + shift,
-                        every[-1],
-                        _marker(seed),
-                        color=_COLORS[margin],
-                        alpha=0.7,
-                        markersize=5,
-                        markeredgewidth=0,
-                    )
+                    color = _COLORS[margin]
+                    _mark(panel, place + shift, every[-1], seed, color, 0.7)
             if every:
                 panel.hlines(
                     np.mean(every),
@@ -148,15 +134,7 @@ def plot_long(results: Results, path: Path) -> None:
             for steps in (STEPS, LONG_STEPS):
                 values = values_of(results, Cell(noise, rate, steps=steps))
                 for seed, value in values.items():
-                    panel.plot(
-                        steps,
-                        value,
-                        _marker(seed),
-                        color=color,
-                        alpha=0.6,
-                        markersize=5,
-                        markeredgewidth=0,
-                    )
+                    _mark(panel, steps, value, seed, color, 0.6)
                 if values:
                     means[steps] = np.mean(list(values.values()))
             if means:
@@ -170,6 +148,20 @@ def plot_long(results: Results, path: Path) -> None:
         figure, results, {f'rate {rate:g}': c for rate, c in colors.items()}
     )
     figure.savefig(path, dpi=120)
+
+
+def _mark(
+    panel: Axes, x: float, y: float, seed: int, color: str, alpha: float
+) -> None:
+    panel.plot(
+        x,
+        y,
+        _marker(seed),
+        color=color,
+        alpha=alpha,
+        markersize=5,
+        markeredgewidth=0,
+    )
 
 
 def _marker(seed: int) -> str:

@@ -217,9 +217,10 @@ def _claim(folder: Path, cell: Cell) -> Iterator[bool]:
 
 
 def _write(path: Path, result: dict) -> None:
-    partial = path.with_suffix('.partial')
-    partial.write_text(json.dumps(result, indent=1) + '\n')
-    partial.replace(path)
+    # Here, since `--list` does without torch.
+    from mmdense.distributed.atomic_files import write_atomically
+
+    write_atomically(path, (json.dumps(result, indent=1) + '\n').encode())
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -4,12 +4,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmpretrain import FeatureExtractor
+from mmpretrain.datasets.transforms import PackInputs
 from mmpretrain.models import ResNet
 
 from mmdense.apis import EmbeddingInferencer
 from mmdense.apis.embedding_model import as_config, build_embedding_model
+from mmdense.apis.image_pipeline import ImagePipeline
 
 
 @pytest.fixture(scope='module')
@@ -95,6 +98,23 @@ def test_a_network_for_grey_values(network, photos, names, tmp_path):
         np.testing.assert_allclose(
             embed(image), expected, rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_pipeline_of_classes(photos, names):
+    # As configs in the pure-Python style have it.
+    pipeline = [
+        dict(type=LoadImageFromFile, color_type='grayscale'),
+        dict(type=PackInputs),
+    ]
+    dataset = dict(type='mmpretrain.CustomDataset', pipeline=pipeline)
+    cfg = Config(
+        dict(default_scope='mmpretrain', test_dataloader=dict(dataset=dataset))
+    )
+    path = str(photos / names[0])
+    grey = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    prepare = ImagePipeline(cfg)
+    for image in (path, grey):
+        np.testing.assert_array_equal(prepare(image), grey[None])
 
 
 def test_a_retriever(network, embed, photos, names, tmp_path):

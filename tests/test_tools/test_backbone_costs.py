@@ -14,8 +14,16 @@ from tests.face_networks import TINY, network, published, tiny
 _TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/backbone_costs.py'
 
 
+@pytest.fixture(scope='module', autouse=True)
+def folder_of_the_tool():
+    """It imports what lies beside it, as its workers import it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(_TOOL.parent))
+        yield
+
+
 @pytest.fixture(scope='module')
-def tool():
+def tool(folder_of_the_tool):
     return runpy.run_path(str(_TOOL))
 
 
@@ -73,7 +81,6 @@ def test_checkpointing_saves_memory(tmp_path, monkeypatch, capsys):
     options = '--train-step --turns 1 --batch-size 8 --device cpu'.split()
     monkeypatch.setattr(sys, 'argv', ['tool', str(path), *options])
     # Workers import the function by its module's name.
-    monkeypatch.syspath_prepend(str(_TOOL.parent))
     import backbone_costs
 
     backbone_costs.main()

@@ -21,6 +21,7 @@ from multiprocessing import get_context
 
 import torch
 from mmengine.config import Config, DictAction
+from process_memory import held_mib, peak_mib
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -95,21 +96,15 @@ def train_step(
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated() / 2**20 if cuda else _mib('VmRSS')
+    before = torch.cuda.memory_allocated() / 2**20 if cuda else held_mib()
     clock = time.perf_counter if cuda else time.process_time
     start = clock()
     network(images)[0].sum().backward()
     if cuda:
         torch.cuda.synchronize()
     seconds = clock() - start
-    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else _mib('VmHWM')
+    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_mib()
     return peak - before, seconds
-
-
-def _mib(field: str) -> float:
-    with open('/proc/self/status') as file:
-        line = next(line for line in file if line.startswith(field))
-    return int(line.split()[1]) / 1024
 
 
 def compare(model: dict, args: argparse.Namespace) -> tuple[float, float]:

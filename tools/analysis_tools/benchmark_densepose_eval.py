@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from densepose_eval_bench import made_up, plain_steps
+from process_memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +39,7 @@ from mmdense.densepose.evaluation.scorer import DensePoseScorer
 from mmdense.densepose.evaluation.summary import evaluate_images
 from mmdense.densepose.surface import BodySurface, build_surface
 
-NOTHING = Detections(np.zeros((0, 4)), np.zeros(0), [])
+NOTHING = Detections.empty()
 ARMS = ('plain', 'ours')
 
 
@@ -109,12 +110,12 @@ def run_arm(args: argparse.Namespace) -> dict[str, Any]:
         (image, detections.get((image, category), NOTHING))
         for image in ground_truth.image_ids
     ]
-    before = _peak_memory()
+    before = peak_mib()
     if args.arm == 'plain':
         result = plain_steps.run(surface, args.ann, images)
     else:
         result = run_ours(surface, args.ann, images, category)
-    return {**result, 'memory': _peak_memory() - before}
+    return {**result, 'memory': peak_mib() - before}
 
 
 def run_ours(
@@ -176,7 +177,7 @@ def show(runs: dict[str, list[dict]]) -> None:
         ('the same, people seen before', 'known', each, 'us'),
         ('whole evaluation', 'total', 1.0, 's'),
         ('once for a process', 'setup', 1.0, 's'),
-        ('added peak memory', 'memory', 1.0, 'MB'),
+        ('added peak memory', 'memory', 1.0, 'MiB'),
     ):
         first, second = (
             scale * min(run[key] for run in arm) for arm in (plain, ours)
@@ -191,14 +192,6 @@ def show(runs: dict[str, list[dict]]) -> None:
         spread = ', '.join(f'{run["total"]:.2f}' for run in runs[arm])
         console.print(f'{arm}: {spread} s of processor time')
     console.print(f'largest difference of the tables: {difference:.1e} %')
-
-
-def _peak_memory() -> float:
-    """MB that this process has used at most."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == 'darwin' else 1 << 10)
 
 
 if __name__ == '__main__':

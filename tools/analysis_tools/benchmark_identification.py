@@ -5,12 +5,12 @@ Each size is searched in a process of its own, so that its peak is its own.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import torch
+from process_memory import peak_mib
 from rich.console import Console
 from rich.table import Table
 
@@ -54,7 +54,7 @@ def measure(args: argparse.Namespace, size: int) -> dict[str, float]:
     del centers
     # What one search loads once, whatever its size.
     search_gallery(queries[:1], labels[:1], gallery[:10], labels[:10])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_mib()
     start = time.perf_counter()
     found = search_gallery(
         queries,
@@ -65,12 +65,10 @@ def measure(args: argparse.Namespace, size: int) -> dict[str, float]:
         gallery_chunk=args.gallery_chunk,
     )
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == 'darwin' else 1024  # bytes; else KiB
-    mib = unit / 2**20
+    peak = peak_mib()
     return dict(
         gallery_mib=gallery.nbytes / 2**20,
-        extra_mib=(peak - before) * mib,
+        extra_mib=peak - before,
         seconds=seconds,
         rank_1=float(found.cmc(1)[0]),
     )

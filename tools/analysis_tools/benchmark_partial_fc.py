@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from process_memory import held_mib, peak_mib
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -108,7 +109,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     import mmdense.distributed.optim  # noqa: F401
 
     MODELS.get('mmdense.PartialFCHead')
-    baseline = 0.0 if cuda else _memory_mib('VmRSS')
+    baseline = 0.0 if cuda else held_mib()
     loss_of, optimizer = build(args)
 
     def now() -> float:
@@ -144,17 +145,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     if cuda:
         result['peak_mib'] = torch.cuda.max_memory_allocated() / 2**20
     else:
-        result['peak_mib'] = _memory_mib('VmHWM') - baseline
+        result['peak_mib'] = peak_mib() - baseline
     return result
-
-
-def _memory_mib(field: str) -> float:
-    """`VmRSS`, what this process holds, or `VmHWM`, the most it ever held."""
-    with open('/proc/self/status') as file:
-        for line in file:
-            if line.startswith(field + ':'):
-                return int(line.split()[1]) / 1024
-    raise RuntimeError(f'/proc/self/status has no {field}; Linux is needed')
 
 
 def run_worker(args: argparse.Namespace, worker: str) -> dict[str, float]:

@@ -18,15 +18,17 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import distance_transform_edt
 
 from mmdense.densepose.surface import BodySurface, build_surface
-from mmdense.densepose.synthetic.rasterizer import rasterize
+from mmdense.densepose.synthetic.geometry import interpolate
+from mmdense.densepose.visualization.body_views import (
+    OVERSAMPLING,
+    VIEWS,
+    View,
+    look_at,
+    shrink,
+)
 from mmdense.densepose.visualization.drawing import PART_COLORS
 
-# Front, back, left and right of the person, as turns about the vertical.
-VIEWS = {'front': 0.0, 'back': 180.0, 'left': -90.0, 'right': 90.0}
-LIGHT = np.array([-0.35, 0.5, 0.8]) / np.linalg.norm([-0.35, 0.5, 0.8])
 LINE_COLORS = np.array([[40, 40, 130], [130, 25, 25]])
-# Drawn larger and averaged, so that edges and lines are smooth.
-OVERSAMPLING = 2
 ERRORS = (FileNotFoundError, ImportError, OSError, TypeError, ValueError)
 
 
@@ -68,71 +70,31 @@ def draw(
     surface: BodySurface, degrees: float, height: int, lines: int
 ) -> np.ndarray:
     """One view (height, W, 3) uint8, as wide as it must be."""
-    if surface.vertices is None or surface.faces is None:
-        raise ValueError(
-            f'{surface.name} has charts but no mesh, so nothing can be drawn'
-        )
-    turn = np.deg2rad(degrees)
-    rotation = np.array(
-        [
-            [np.cos(turn), 0, np.sin(turn)],
-            [0, 1, 0],
-            [-np.sin(turn), 0, np.cos(turn)],
-        ]
-    )
-    points = surface.vertices.astype(float) @ rotation.T
-    low, high = points.min(0), points.max(0)
-    rows = height * OVERSAMPLING
-    scale = 0.94 * rows / (high[1] - low[1])
-    columns = int((high[0] - low[0]) * scale / OVERSAMPLING * 1.08)
-    columns *= OVERSAMPLING
-    center = (low + high) / 2
-    # From so far away that parallels look parallel.
-    distance = 1000 * (high - low).max()
-    x = columns / 2 + (points[:, 0] - center[0]) * scale
-    y = rows / 2 - (points[:, 1] - center[1]) * scale
-    pixels = np.stack([x, y, distance - points[:, 2]], 1)
-    seen = rasterize(pixels, surface.mesh_faces, rows, columns)
-    picture = paint(surface, points, seen.triangle, seen.weights, lines)
-    shape = (height, OVERSAMPLING, columns // OVERSAMPLING, OVERSAMPLING, 3)
-    small = picture.reshape(shape).mean((1, 3)).round().astype(np.uint8)
-    shown = seen.triangle[::OVERSAMPLING, ::OVERSAMPLING]
+    view = look_at(surface, degrees, height)
+    small = shrink(paint(surface, view, lines)).round().astype(np.uint8)
+    shown = view.seen.triangle[::OVERSAMPLING, ::OVERSAMPLING]
     return write_numbers(small, surface, shown)
 
 
-def paint(
-    surface: BodySurface,
-    points: np.ndarray,
-    triangle: np.ndarray,
-    weights: np.ndarray,
-    lines: int,
-) -> np.ndarray:
+def paint(surface: BodySurface, view: View, lines: int) -> np.ndarray:
     """Colours (H, W, 3) of what is seen, on white."""
-    body = triangle >= 0
-    faces = triangle[body]
+    (triangle, weights, _), body, light = view
+    faces, corners = triangle[body], weights[body]
     part = np.zeros(triangle.shape, int)
     part[body] = surface.face_part[faces]
     colors = PART_COLORS[part].astype(float)
     # A light tint leaves the lines visible on all parts.
     colors = 0.55 * colors + 0.45 * 255
-    mesh, corners = surface.mesh_faces, weights[body][:, :, None]
+    uv = interpolate(surface.uv, surface.chart_faces()[faces], corners)
     for k in range(2):
         step = np.zeros(triangle.shape)
-        uv = (surface.uv[surface.faces[faces]][:, :, k, None] * corners).sum(1)
-        step[body] = np.floor(uv[:, 0] * lines)
+        step[body] = np.floor(uv[:, k] * lines)
         line = np.zeros(triangle.shape, bool)
         for axis in (0, 1):
             same = part == np.roll(part, -1, axis)
             line |= same & (step != np.roll(step, -1, axis))
         colors[line] = LINE_COLORS[k]
-    a, b, c = (points[mesh[:, k]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    normals = np.zeros_like(points)
-    for k in range(3):
-        np.add.at(normals, mesh[:, k], across)
-    normal = (normals[mesh[faces]] * corners).sum(1)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-    colors[body] *= 0.5 + 0.5 * (normal @ LIGHT).clip(0)[:, None]
+    colors[body] *= (0.5 + 0.5 * light)[:, None]
     colors[~body] = 255
     return colors
 

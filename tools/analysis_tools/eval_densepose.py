@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
@@ -108,7 +107,7 @@ def evaluate(
     )
     ground_truth = DensePoseGroundTruth(args.ann, args.classes, args.strict)
     detections = read_results(args.results, ground_truth)
-    nothing = Detections(np.zeros((0, 4)), np.zeros(0), [])
+    nothing = Detections.empty()
     results = []
     console = Console(stderr=True)
     for image in track(

@@ -24,6 +24,11 @@ class Detections:
     scores: NDArray[np.float64]
     iuvs: Sequence[NDArray[np.uint8] | bytes]
 
+    @classmethod
+    def empty(cls) -> 'Detections':
+        """None."""
+        return cls(np.zeros((0, 4)), np.zeros(0), [])
+
     def best(self, count: int) -> 'Detections':
         """The first of them by falling score."""
         order = np.argsort(-self.scores, kind='stable')[:count]

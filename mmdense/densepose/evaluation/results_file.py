@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mmdense.distributed.atomic_files import partial_path
 
 from ..functional.iuv_png import encode_iuv, iuv_size
+from ..functional.validation import read_json
 from .detections import Detections
 from .detectron2_file import read_detectron2
 from .ground_truth import DensePoseGroundTruth
@@ -158,13 +159,7 @@ def _as_entry(detection: Detection) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Iterator[Detection]:
-    try:
-        with path.open('rb') as file:
-            entries = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f'{path} is no JSON file or cut off: {error}'
-        ) from None
+    entries = read_json(path)
     if not isinstance(entries, list):
         raise ValueError(
             f'{path} holds a {type(entries).__name__}, expected a list of '

@@ -56,6 +56,21 @@ class Finding:
         return f'{where}: {self.field} {self.message}'
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ValueError: It is no JSON file or cut off.
+    """
+    try:
+        with path.open('rb') as file:
+            return json.load(file)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f'{path} is no JSON file or cut off: {error}'
+        ) from None
+
+
 def read_file(path: str | Path) -> dict[str, Any]:
     """Read an annotation file.
 
@@ -69,13 +84,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f'{path} does not exist, expected an annotation file'
         )
-    try:
-        with path.open('rb') as file:
-            content = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f'{path} is no JSON file or cut off: {error}'
-        ) from None
+    content = read_json(path)
     for key in ('images', 'annotations', 'categories'):
         items = content.get(key) if isinstance(content, dict) else None
         if not isinstance(items, list) or not all(

@@ -5,7 +5,6 @@ to a `.npy` file, which processes map and share.
 """
 
 import os
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from ..array_pickle import ArrayUnpickler
 from .cache import (
     cache_folder,
     create_array,
@@ -153,41 +153,11 @@ def _open_hdf5(path: Path) -> Any:
     return values
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles dicts of arrays of numbers and nothing else."""
-
-    _ALLOWED = {
-        ('multiarray', '_reconstruct'),
-        ('numeric', '_frombuffer'),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The few functions that arrays are pickled with."""
-        package, _, last = module.rpartition('.')
-        if module == 'numpy' and name in ('ndarray', 'dtype'):
-            return getattr(np, name)
-        if package in ('numpy.core', 'numpy._core') and (
-            (last, name) in self._ALLOWED
-        ):
-            # numpy 2 moved them, so take them from where they are now.
-            return super().find_class(f'{_NUMPY_CORE}.{last}', name)
-        if (module, name) == ('_codecs', 'encode'):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(
-            f'it holds {module}.{name}, expected arrays of numbers only'
-        )
-
-
-_NUMPY_CORE = (
-    'numpy._core' if int(np.__version__.split('.')[0]) > 1 else 'numpy.core'
-)
-
-
 def _read_pickle(path: Path) -> NDArray:
     try:
         with path.open('rb') as file:
             # latin1 is how numpy's arrays pickled by Python 2 are read.
-            content = _ArrayUnpickler(file, encoding='latin1').load()
+            content = ArrayUnpickler(file, encoding='latin1').load()
     except Exception as error:
         # Damaged bytes may be any instruction to the unpickler.
         raise ValueError(

@@ -47,6 +47,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     },
 }
 KINDS = ('standing', 'walking', 'sitting', 'arms_up', 'free')
+_SHARES = (0.3, 0.25, 0.15, 0.15, 0.15)
 
 
 def pose_rotations(
@@ -87,6 +88,11 @@ def pose_rotations(
     return rotations
 
 
+def random_kind(rng: np.random.Generator) -> str:
+    """One of `KINDS`, common ones more often."""
+    return str(rng.choice(KINDS, p=_SHARES))
+
+
 def random_angles(
     rng: np.random.Generator, kind: str | None = None
 ) -> dict[str, float]:
@@ -100,7 +106,7 @@ def random_angles(
         ValueError: No such kind.
     """
     if kind is None:
-        kind = str(rng.choice(KINDS, p=(0.3, 0.25, 0.15, 0.15, 0.15)))
+        kind = random_kind(rng)
     if kind not in KINDS:
         raise ValueError(f'kind must be one of {KINDS}, got {kind!r}')
     normal = partial(_normal, rng)

@@ -6,15 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..surface.poses import pose_rotations, random_angles
+from ..surface.poses import pose_rotations, random_angles, random_kind
 from .outfits import Outfit, random_outfit
 from .props import Box
 from .studio import Studio
 
 Floats = NDArray[np.float32]
 
-_KINDS = ('standing', 'walking', 'sitting', 'arms_up', 'free')
-_SHARES = (0.3, 0.25, 0.15, 0.15, 0.15)
 _SEAT_HEIGHTS = (0.2, 0.9)
 
 
@@ -50,7 +48,7 @@ def random_person(studio: Studio, rng: np.random.Generator) -> Person:
         motion = studio.motions[rng.integers(len(studio.motions))]
         rotations = motion.rotations(int(rng.integers(motion.num_frames)))
     else:
-        kind = str(rng.choice(_KINDS, p=_SHARES))
+        kind = random_kind(rng)
         is_sitting = kind == 'sitting'
         rotations = pose_rotations(body, random_angles(rng, kind))
     vertices = body.pose(shape, rotations)

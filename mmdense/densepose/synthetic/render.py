@@ -106,12 +106,18 @@ def _without_hidden(
         scene = replace(scene, people=tuple(keep))
 
 
+def _meshes(
+    studio: Studio, scene: Scene
+) -> list[tuple[Floats, NDArray[np.int32]]]:
+    """Vertices and faces of all there is, people first."""
+    meshes = [(p.vertices, studio.body.faces) for p in scene.people]
+    return meshes + [(box.corners, BOX_FACES) for box in scene.boxes]
+
+
 def _rasterize(studio: Studio, scene: Scene) -> Fragments:
-    things = [(p.vertices, studio.body.faces) for p in scene.people]
-    things += [(box.corners, BOX_FACES) for box in scene.boxes]
     vertices: list[Floats] = [np.empty((0, 3), np.float32)]
     faces, count = [BOX_FACES[:0]], 0
-    for own_vertices, own_faces in things:
+    for own_vertices, own_faces in _meshes(studio, scene):
         vertices.append(own_vertices)
         faces.append(own_faces + count)
         count += len(own_vertices)
@@ -185,9 +191,7 @@ def _shadow(
     """
     camera = scene.camera
     shade = np.zeros((camera.height, camera.width), dtype=np.uint8)
-    casters = [(p.vertices, studio.body.faces) for p in scene.people]
-    casters += [(box.corners, BOX_FACES) for box in scene.boxes]
-    for vertices, faces in casters:
+    for vertices, faces in _meshes(studio, scene):
         if top < np.inf:
             faces = faces[(vertices[:, 1] < top)[faces].all(1)]
         fallen = vertices - vertices[:, 1:2] * (direction / direction[1])

@@ -38,9 +38,7 @@ class RecordImages:
     def sample(self, number: int) -> dict:
         """Name, class and encoded image."""
         position = int(self.positions[number])
-        with self.reader.naming(position):
-            image = self.reader.read_image(position)
-            label = image.class_label
+        label, image = self.reader.read_labelled(position)
         return {
             'img_path': f'{self.reader.rec_file}/{self.reader.keys[position]}',
             'gt_label': label,

@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-from mmdense.registry import DATASETS
+from mmdense.registry import DATASETS, plain_name
 
 from .lazy_list import LazyList, LazyListDataset
 from .record_images import RecordImages
@@ -86,8 +86,7 @@ class RecordIODataset(LazyListDataset):
                 if isinstance(transform, dict)
                 else type(transform)
             )
-            name = getattr(kind, '__name__', str(kind))
-            if name.rpartition('.')[2] == 'LoadImageFromFile':
+            if plain_name(kind) == 'LoadImageFromFile':
                 raise ValueError(
                     'the pipeline has LoadImageFromFile, but the images are '
                     'in the record file and loaded already; leave it out'

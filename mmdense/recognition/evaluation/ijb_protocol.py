@@ -179,10 +179,6 @@ def rows_on_rank_0(
     Returns:
         (N, d) on rank 0, None on others.
     """
-    if world_size() == 1:
-        whole = torch.empty(size, rows.shape[1])
-        whole[indices] = rows
-        return whole
     everyone = gather_objects(indices)
     if rank() == 0:
         whole = torch.empty(size, rows.shape[1])

@@ -209,7 +209,7 @@ def _mate_scores(
         [block.unit.new_empty(0)]
         + [
             (block.unit[query] * shard.unit(row)).sum(dim=1)
-            for query, row in (part for part in pairs.split(_PAIRS, dim=1))
+            for query, row in pairs.split(_PAIRS, dim=1)
         ]
     )
     sizes = gather_sizes(len(scores), comm)

@@ -78,12 +78,8 @@ def inter_class_conflict(
         )
     rng = np.random.default_rng(seed)
     split = np.sort(rng.choice(able, number, replace=False))
-    # The samples of an identity in random order, then dealt like cards.
-    shuffled = rng.permutation(len(old))
-    order = shuffled[np.argsort(old[shuffled], kind='stable')]
-    first = np.cumsum(counts) - counts
-    part = np.empty_like(old)
-    part[order] = (np.arange(len(old)) - first[old[order]]) % parts
+    # Dealt like cards.
+    part = _shuffled_places(old, counts, rng) % parts
 
     place = np.full(len(counts), -1)
     place[split] = np.arange(number)
@@ -172,12 +168,21 @@ def long_tail(
     rng = np.random.default_rng(seed)
     in_head = np.zeros(len(counts), dtype=bool)
     in_head[rng.choice(len(counts), number, replace=False)] = True
-    shuffled = rng.permutation(len(old))
-    order = shuffled[np.argsort(old[shuffled], kind='stable')]
-    first = np.cumsum(counts) - counts
-    place = np.arange(len(old)) - first[old[order]]
-    kept = np.sort(order[in_head[old[order]] | (place < tail_samples)])
+    place = _shuffled_places(old, counts, rng)
+    kept = np.flatnonzero(in_head[old] | (place < tail_samples))
     return LabelNoise(kept, old[kept], np.arange(len(counts)))
+
+
+def _shuffled_places(
+    labels: Ints, counts: Ints, rng: np.random.Generator
+) -> Ints:
+    """The place of each sample when those of its identity are shuffled."""
+    shuffled = rng.permutation(len(labels))
+    order = shuffled[np.argsort(labels[shuffled], kind='stable')]
+    first = np.cumsum(counts) - counts
+    place = np.empty_like(labels)
+    place[order] = np.arange(len(labels)) - first[labels[order]]
+    return place
 
 
 def _check_labels(labels: ArrayLike) -> Ints:

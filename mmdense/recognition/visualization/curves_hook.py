@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.evaluator import BaseMetric
+from mmengine.runner import BaseLoop
 
 from mmdense.recognition.evaluation.identification_metric import (
     IdentificationMetric,
@@ -16,11 +15,12 @@ from mmdense.recognition.functional.identification import Identification
 from mmdense.registry import HOOKS
 
 from .curve_plots import plot_cmcs, plot_dets, plot_rocs, plot_tpirs
+from .metric_pictures_hook import MetricPicturesHook
 from .verification_plots import plot_scores
 
 
 @HOOKS.register_module()
-class CurvesVisualizationHook(Hook):
+class CurvesVisualizationHook(MetricPicturesHook):
     """ROC, DET, CMC and open-set curves, whichever the metric has.
 
     After each validation or test, overwrites in `<work_dir>/<out_dir>`: of
@@ -33,25 +33,16 @@ class CurvesVisualizationHook(Hook):
     """
 
     def __init__(self, out_dir: str = 'curves') -> None:
-        self.out_dir = out_dir
+        super().__init__(out_dir)
 
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Draw the validation."""
-        self._draw(runner, runner.val_loop)
-
-    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
-        """Draw the test."""
-        self._draw(runner, runner.test_loop)
-
-    def _draw(self, runner: Runner, loop) -> None:
-        if not is_main_process():
-            return
-        folder = Path(runner.work_dir) / self.out_dir
-        for metric in loop.evaluator.metrics:
-            if isinstance(metric, IdentificationMetric):
-                draw_searches({'': metric.found}, folder)
-            elif isinstance(metric, IJBMetric):
-                draw_ijb(metric.results_of, metric.issame, folder)
+    def draw_metric(
+        self, metric: BaseMetric, loop: BaseLoop, folder: Path
+    ) -> None:
+        """Draw an identification or IJB."""
+        if isinstance(metric, IdentificationMetric):
+            draw_searches({'': metric.found}, folder)
+        elif isinstance(metric, IJBMetric):
+            draw_ijb(metric.results_of, metric.issame, folder)
 
 
 def draw_ijb(

@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import numpy as np
-from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.evaluator import BaseMetric
+from mmengine.runner import BaseLoop
 
 from mmdense.recognition.evaluation.verification_metric import (
     VerificationMetric,
 )
 from mmdense.registry import HOOKS
 
+from .metric_pictures_hook import MetricPicturesHook
 from .verification_plots import plot_pairs, plot_roc, plot_scores
 
 
 @HOOKS.register_module()
-class VerificationVisualizationHook(Hook):
+class VerificationVisualizationHook(MetricPicturesHook):
     """ROC, score histogram and hardest pairs of `VerificationMetric`.
 
     After each validation or test, overwrites `roc.png`, `scores.png`,
@@ -29,26 +29,15 @@ class VerificationVisualizationHook(Hook):
     """
 
     def __init__(self, out_dir: str = 'verification') -> None:
-        self.out_dir = out_dir
+        super().__init__(out_dir)
 
-    def after_val_epoch(self, runner: Runner, metrics=None) -> None:
-        """Draw the validation."""
-        self._draw(runner, runner.val_loop)
-
-    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
-        """Draw the test."""
-        self._draw(runner, runner.test_loop)
-
-    def _draw(self, runner: Runner, loop) -> None:
-        if not is_main_process():
-            return
-        folder = Path(runner.work_dir) / self.out_dir
-        for metric in loop.evaluator.metrics:
-            if not isinstance(metric, VerificationMetric):
-                continue
-            dataset = loop.dataloader.dataset
+    def draw_metric(
+        self, metric: BaseMetric, loop: BaseLoop, folder: Path
+    ) -> None:
+        """Draw the packs of a verification."""
+        if isinstance(metric, VerificationMetric):
             for name, details in metric.details.items():
-                _draw_pack(details, dataset, folder / name)
+                _draw_pack(details, loop.dataloader.dataset, folder / name)
 
 
 def _draw_pack(details: dict, dataset, folder: Path) -> None:

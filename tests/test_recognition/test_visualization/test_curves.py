@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from mmdense.recognition.evaluation import IdentificationMetric, IJBMetric
 from mmdense.recognition.evaluation.ijb_protocol import IJBResult
 from mmdense.recognition.functional import roc_curve, search_gallery
-from mmdense.recognition.visualization import CurvesVisualizationHook
-from mmdense.recognition.visualization import curves_hook as module
+from mmdense.recognition.visualization import (
+    CurvesVisualizationHook,
+    metric_pictures_hook,
+)
 from mmdense.recognition.visualization.curve_plots import (
     plot_cmcs,
     plot_dets,
@@ -140,7 +142,7 @@ def test_pictures_of_ijb(tmp_path, figures):
 def test_other_ranks_and_metrics_draw_nothing(tmp_path, monkeypatch):
     runner = _runner(tmp_path, object())
     CurvesVisualizationHook().after_val_epoch(runner)
-    monkeypatch.setattr(module, 'is_main_process', lambda: False)
+    monkeypatch.setattr(metric_pictures_hook, 'is_main_process', lambda: False)
     metric = IdentificationMetric()
     metric.found = _found()
     runner = _runner(tmp_path, metric)

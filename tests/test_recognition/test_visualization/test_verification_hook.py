@@ -10,7 +10,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement
 
 from mmdense.recognition.evaluation import VerificationMetric
-from mmdense.recognition.visualization import VerificationVisualizationHook
+from mmdense.recognition.visualization import (
+    VerificationVisualizationHook,
+    metric_pictures_hook,
+)
 from mmdense.recognition.visualization import verification_hook as module
 
 _FILES = ['hardest_genuine', 'hardest_impostor', 'roc', 'scores']
@@ -92,7 +95,7 @@ def test_four_pictures(tmp_path, monkeypatch, channels, stage):
 
 
 def test_other_ranks_draw_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, 'is_main_process', lambda: False)
+    monkeypatch.setattr(metric_pictures_hook, 'is_main_process', lambda: False)
     runner, _ = _runner(tmp_path, _Glyphs(3))
     VerificationVisualizationHook().after_val_epoch(runner)
     assert list(tmp_path.iterdir()) == []

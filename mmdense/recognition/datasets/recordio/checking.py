@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .container import RecordError
-from .images import check_whole
+from .images import check_whole, decode_image
 from .layout import Layout, read_labels, read_layout, read_property
 from .processes import Track, map_in_order, no_bar
 from .reader import RecordReader
@@ -85,12 +85,12 @@ def _check_image(
 ) -> tuple[int, int] | RecordError | None:
     reader, decode = shared
     try:
-        reader.read_label(position)
-        if decode:
-            height, width = reader.decode(position).shape[:2]
-            return height, width
+        _, image = reader.read_labelled(position)
         with reader.naming(position):
-            check_whole(reader.read_image(position).content)
+            if decode:
+                height, width = decode_image(image.content).shape[:2]
+                return height, width
+            check_whole(image.content)
     except RecordError as error:
         return error
     return None

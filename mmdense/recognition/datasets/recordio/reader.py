@@ -186,6 +186,19 @@ class RecordReader:
         except RecordError as error:
             raise self.error(error.reason, position) from None
 
+    def read_labelled(self, position: int) -> tuple[int, ImageRecord]:
+        """The class of a record, and the record taken apart.
+
+        Args:
+            position: Of the record in the index.
+
+        Raises:
+            RecordError: The record is damaged, or its label no class.
+        """
+        with self.naming(position):
+            image = self.read_image(position)
+            return image.class_label, image
+
     def read_label(self, position: int) -> int:
         """The class of a record, see :attr:`.ImageRecord.class_label`.
 
@@ -195,8 +208,7 @@ class RecordReader:
         Raises:
             RecordError: The record is damaged, or its label no class.
         """
-        with self.naming(position):
-            return self.read_image(position).class_label
+        return self.read_labelled(position)[0]
 
     def decode(self, position: int) -> np.ndarray:
         """The image of a record, see :func:`.images.decode_image`.

@@ -148,8 +148,7 @@ class RecordSource:
 
     def read(self, number: int) -> Item:
         position = int(self._positions[number])
-        self.reader.read_label(position)
-        image = self.reader.read_image(position)
+        _, image = self.reader.read_labelled(position)
         return Item(number, image.labels.tolist(), image.content)
 
     def name(self, number: int) -> str:

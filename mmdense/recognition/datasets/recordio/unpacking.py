@@ -82,9 +82,8 @@ def _write(job: Unpacking, position: int) -> str | RecordError:
     """The line of an image in the list, or why there is none."""
     reader = job.reader
     try:
+        label, image = reader.read_labelled(position)
         with reader.naming(position):
-            image = reader.read_image(position)
-            label = image.class_label
             (decode_image if job.decode else check_whole)(image.content)
     except RecordError as error:
         return error
