@@ -6,7 +6,6 @@ Writes the part between the markers of docs/sampling_study.md, and the plots
 into docs/images. It takes the results that are there: run it at any time.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +25,22 @@ from projects.sampling_study.results_io import (  # noqa: E402
     Results,
     read_results,
 )
+from projects.study_tools.document import (  # noqa: E402
+    insert,
+    parse_report_arguments,
+)
 
-BEGIN = '<!-- made by projects/sampling_study/report.py: begin -->'
-END = '<!-- made by projects/sampling_study/report.py: end -->'
+SCRIPT = 'projects/sampling_study/report.py'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the results and write the report."""
-    args = _parse(argv)
+    args = parse_report_arguments(
+        argv,
+        __doc__,
+        HERE / 'results',
+        ROOT / 'docs' / 'sampling_study.md',
+    )
     results = read_results(args.results)
     if not results:
         sys.exit(f'error: no result in {args.results}; run run.py first')
@@ -47,23 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(text)
         return
     old = args.doc.read_text(encoding='utf-8')
-    args.doc.write_text(insert(old, text), encoding='utf-8')
+    args.doc.write_text(insert(old, text, SCRIPT), encoding='utf-8')
     print(f'{args.doc}: {len(results)} results')
-
-
-def insert(document: str, text: str) -> str:
-    """Put a text between the markers of a document.
-
-    Raises:
-        ValueError: The document does not have both, once and in order.
-    """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(
-            f'the document needs the lines {BEGIN!r} and {END!r}, once each'
-        )
-    return f'{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}'
 
 
 def make_report(results: Results) -> str:
@@ -113,33 +105,6 @@ def make_report(results: Results) -> str:
             tables.sampled_table(results),
         ]
     )
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--results', type=Path, default=HERE / 'results')
-    parser.add_argument(
-        '--doc',
-        type=Path,
-        help='document with the markers; default: docs/sampling_study.md for '
-        'the results that are committed, else the tables are printed',
-    )
-    parser.add_argument(
-        '--images',
-        type=Path,
-        help='folder of the plots; default: docs/images for the results that '
-        'are committed, else that of the results',
-    )
-    args = parser.parse_args(argv)
-    own = args.results.resolve() == HERE / 'results'
-    if args.doc is None and own:
-        args.doc = ROOT / 'docs' / 'sampling_study.md'
-    if args.images is None:
-        args.images = ROOT / 'docs' / 'images' if own else args.results
-    return args
 
 
 if __name__ == '__main__':

@@ -9,17 +9,12 @@ several may run side by side. `report.py` makes the table and the plots.
 """
 
 import argparse
-import fcntl
-import json
-import multiprocessing
 import os
 import platform
 import sys
 import time
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 # One thread a worker, before torch is imported.
@@ -35,6 +30,10 @@ from projects.sampling_study.grid import (  # noqa: E402
     Cell,
     all_cells,
 )
+from projects.study_tools.cells import (  # noqa: E402
+    add_arguments,
+    run_missing,
+)
 
 CONFIG = HERE / 'configs' / 'sampling-study_glyphs.py'
 
@@ -42,47 +41,8 @@ CONFIG = HERE / 'configs' / 'sampling-study_glyphs.py'
 def main(argv: Sequence[str] | None = None) -> None:
     """Run, or list, what is missing."""
     args = _parse(argv)
-    cells = all_cells(args.seeds)
-    missing = [c for c in cells if not _result(args.out, c).exists()]
-    print(f'{len(cells) - len(missing)} of {len(cells)} cells are done')
-    if args.list:
-        for cell in missing:
-            print(cell.name)
-        return
-    args.out.mkdir(parents=True, exist_ok=True)
-    if args.workers == 1:
-        _work(missing, args)
-        return
-    context = multiprocessing.get_context('spawn')
-    workers = [
-        context.Process(target=_work, args=(missing, args))
-        for _ in range(args.workers)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        sys.exit('error: a worker failed; see above')
-
-
-def _work(cells: list[Cell], args: argparse.Namespace) -> None:
-    """Take cells one by one until none is left or the time is up."""
-    failed = False
-    for cell in cells:
-        if args.minutes and time.monotonic() > args.begin + 60 * args.minutes:
-            break
-        with _claim(args.out, cell) as ours:
-            if not ours:
-                continue
-            try:
-                result = run_cell(cell, args.data_file, args.steps)
-                _write(_result(args.out, cell), result)
-                print(f'{datetime.now():%H:%M:%S} {cell.name}', flush=True)
-            except Exception:
-                failed = True
-                traceback.print_exc()
-    sys.exit(int(failed))
+    train = partial(run_cell, data_file=args.data_file, steps=args.steps)
+    run_missing(all_cells(args.seeds), args, train)
 
 
 def build_config(
@@ -195,44 +155,12 @@ def _glyphs(dataset):
     return _glyphs(dataset.dataset) if 'dataset' in dataset else dataset
 
 
-def _result(folder: Path, cell: Cell) -> Path:
-    return folder / f'{cell.name}.json'
-
-
-@contextmanager
-def _claim(folder: Path, cell: Cell) -> Iterator[bool]:
-    """Whether the cell is to be done, and by this worker alone.
-
-    A lock, which ends with the process that holds it, however that ends.
-    """
-    path = folder / f'{cell.name}.lock'
-    with path.open('w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield not _result(folder, cell).exists()
-        path.unlink(missing_ok=True)
-
-
-def _write(path: Path, result: dict) -> None:
-    # Here, since `--list` does without torch.
-    from mmdense.distributed.atomic_files import write_atomically
-
-    write_atomically(path, (json.dumps(result, indent=1) + '\n').encode())
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--workers', type=int, default=1)
-    parser.add_argument(
-        '--minutes', type=float, help='begin no cell after so long'
-    )
+    add_arguments(parser, HERE / 'results')
     parser.add_argument(
         '--data-file',
         help='a set of tools/dataset_converters/glyphs.py instead of the one '
@@ -241,10 +169,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--steps', type=int, help='steps of every cell; give --out too'
     )
-    parser.add_argument('--out', type=Path, default=HERE / 'results')
-    parser.add_argument(
-        '--list', action='store_true', help='name what is missing and stop'
-    )
     args = parser.parse_args(argv)
     other = args.data_file is not None or args.steps is not None
     if other and args.out == HERE / 'results':
@@ -252,7 +176,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             'results of other data or steps must not mix with those in '
             'results/: give --out'
         )
-    args.begin = time.monotonic()
     return args
 
 

@@ -20,7 +20,8 @@ from projects.sampling_study.grid import (
     sampler_cells,
 )
 from projects.sampling_study.results_io import Results, values_of
-from projects.sampling_study.statistics import (
+from projects.study_tools.document import markdown_table
+from projects.study_tools.statistics import (
     differences,
     mean_std,
     paired,
@@ -67,7 +68,7 @@ def rate_table(results: Results) -> str:
         for margin in MARGINS:
             row += _means(results, Cell(noise, rate, margin))
         rows.append(row)
-    return _table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def rate_differences(results: Results) -> str:
@@ -79,7 +80,7 @@ def rate_differences(results: Results) -> str:
             effects = _rate_effects(results, noise, rate, measure)
             row += _test_twice(effects)
         rows.append(row)
-    return _table(['labels', 'rate', *_tested_heads()], rows)
+    return markdown_table(['labels', 'rate', *_tested_heads()], rows)
 
 
 def noise_interaction(results: Results) -> str:
@@ -95,7 +96,7 @@ def noise_interaction(results: Results) -> str:
             both = noisy.keys() & clean.keys()
             row += _test_twice({k: noisy[k] - clean[k] for k in sorted(both)})
         rows.append(row)
-    return _table(['labels', 'rate', *_tested_heads()], rows)
+    return markdown_table(['labels', 'rate', *_tested_heads()], rows)
 
 
 def sampler_table(results: Results) -> str:
@@ -107,7 +108,9 @@ def sampler_table(results: Results) -> str:
             cell = replace(base, sampler=sampler, update=update)
             row = [noise, f'`{sampler}`', f'`{update}`']
             rows.append(row + _compared(results, cell, base))
-    return _table(['labels', 'sampler', 'update', *_compared_heads()], rows)
+    return markdown_table(
+        ['labels', 'sampler', 'update', *_compared_heads()], rows
+    )
 
 
 def sampler_effects(results: Results) -> str:
@@ -131,7 +134,7 @@ def sampler_effects(results: Results) -> str:
                     effects[cell.name, cell.seed] = value - without
             row += _test_twice(effects)
         rows.append(row)
-    return _table(['', *_tested_heads()], rows)
+    return markdown_table(['', *_tested_heads()], rows)
 
 
 def filter_table(results: Results) -> str:
@@ -142,7 +145,7 @@ def filter_table(results: Results) -> str:
         cell = replace(base, filter_threshold=threshold)
         row = [f'{rate:g}', 'off' if threshold is None else f'{threshold}']
         rows.append(row + _compared(results, cell, base))
-    return _table(['rate', 'filter', *_compared_heads()], rows)
+    return markdown_table(['rate', 'filter', *_compared_heads()], rows)
 
 
 def long_table(results: Results) -> str:
@@ -154,7 +157,9 @@ def long_table(results: Results) -> str:
         base = Cell(noise, 1.0, steps=steps)
         row = [noise, f'{steps}', f'{rate:g}']
         rows.append(row + _compared(results, replace(base, rate=rate), base))
-    return _table(['labels', 'steps', 'rate', *_compared_heads()], rows)
+    return markdown_table(
+        ['labels', 'steps', 'rate', *_compared_heads()], rows
+    )
 
 
 def sampled_table(results: Results) -> str:
@@ -177,7 +182,7 @@ def sampled_table(results: Results) -> str:
             [noise, classes, f'{rate:g}', f'{sampled:.0f}', f'{share:.2f}']
         )
     heads = ['labels', 'classes', 'rate', 'in a step', 'share in the batch']
-    return _table(heads, rows)
+    return markdown_table(heads, rows)
 
 
 def _rate_effects(
@@ -250,8 +255,3 @@ def _test(found: Sequence[float]) -> list[str]:
         '< 0.001' if test.p < 0.001 else f'{test.p:.3f}',
         str(test.n),
     ]
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ['---'] * len(heads), *rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

@@ -209,6 +209,33 @@ def test_published_files_hold_what_is_needed(tmp_path, trained):
     _same(checkpoint['state_dict'], dict(runner.model.state_dict()))
 
 
+def test_published_halves(tmp_path, trained):
+    folder, runner = trained
+    done = _run(
+        'publish_model.py',
+        *(folder / 'epoch_2.pth', tmp_path / 'net.pth', '--half'),
+    )
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.strip())
+    weights = torch.load(path, weights_only=True)['state_dict']
+    for name, whole in runner.model.state_dict().items():
+        if whole.is_floating_point():
+            assert torch.equal(weights[name], whole.half()), name
+        else:
+            assert torch.equal(weights[name], whole), name
+
+    checkpoint = torch.load(folder / 'epoch_2.pth', weights_only=True)
+    name = next(iter(checkpoint['state_dict']))
+    checkpoint['state_dict'][name].view(-1)[0] = 1e5
+    torch.save(checkpoint, tmp_path / 'large.pth')
+    done = _run(
+        'publish_model.py',
+        *(tmp_path / 'large.pth', tmp_path / 'net.pth', '--half'),
+    )
+    assert done.returncode != 0
+    assert f'{name} has a value of 1e+05, which is too large' in done.stderr
+
+
 def test_published_centers_can_be_fine_tuned(tmp_path, trained):
     folder, runner = trained
     done = _run(

@@ -1,16 +1,19 @@
 """Make a checkpoint ready to be published.
 
-    python tools/model_converters/publish_model.py IN.pth OUT.pth
+    python tools/model_converters/publish_model.py IN.pth OUT.pth [--half]
 
 Optimizer, schedules and log history are taken out; eight digits of the
 SHA-256 are added to the name, as in OUT-1a2b3c4d.pth. The class centers are
 left behind: whoever uses the embeddings needs none. With --with-centers they
-go to OUT-1a2b3c4d.shards, without their optimizer state.
+go to OUT-1a2b3c4d.shards, without their optimizer state. --half saves weights
+in 16 bits, half the size; they are widened again when they are loaded.
 """
 
 import argparse
 import os
 from pathlib import Path
+
+from torch import Tensor
 
 from mmdense.distributed.atomic_files import sha256_of
 from mmdense.distributed.checkpoint_checks import shards_beside
@@ -22,20 +25,24 @@ from mmdense.distributed.shard_reading import check_files, read_manifest
 _KEPT_META = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
 
 
-def publish(source: Path, out: Path, with_centers: bool) -> Path:
+def publish(
+    source: Path, out: Path, with_centers: bool, half: bool = False
+) -> Path:
     """Write the published files.
 
     Args:
         source: The checkpoint.
         out: The file to write, without the digits.
         with_centers: Whether to publish the class centers, too.
+        half: Whether to save weights as float16; centers stay as they are.
 
     Returns:
         The file written.
 
     Raises:
         FileNotFoundError: The checkpoint or its shards do not exist.
-        ValueError: They are damaged, or there are no centers to publish.
+        ValueError: They are damaged, there are no centers to publish, or a
+            weight is too large for float16.
     """
     checkpoint = load_plain(source)
     if 'state_dict' not in checkpoint:
@@ -66,13 +73,28 @@ def publish(source: Path, out: Path, with_centers: bool) -> Path:
             manifest['world_size'],
         )
         kept['shards'] = dict(folder=folder.name, manifest_sha256=sha256)
-    save_plain(dict(meta=kept, state_dict=checkpoint['state_dict']), out)
+    weights = checkpoint['state_dict']
+    if half:
+        weights = {name: _to_half(name, x) for name, x in weights.items()}
+    save_plain(dict(meta=kept, state_dict=weights), out)
     final = out.with_name(f'{out.stem}-{sha256_of(out)[:8]}.pth')
     if with_centers:
         # Found by its new name: it is that of the checkpoint.
         os.replace(folder, final.with_suffix('.shards'))
     os.replace(out, final)
     return final
+
+
+def _to_half(name: str, weight: Tensor) -> Tensor:
+    if not weight.is_floating_point():
+        return weight
+    result = weight.half()
+    if result.isinf().any():
+        raise ValueError(
+            f'{name} has a value of {weight.abs().max():.3g}, which is too '
+            'large for 16 bits; leave out --half'
+        )
+    return result
 
 
 def main() -> None:
@@ -86,10 +108,13 @@ def main() -> None:
     parser.add_argument(
         '--with-centers', action='store_true', help='publish them, too'
     )
+    parser.add_argument(
+        '--half', action='store_true', help='save weights in 16 bits'
+    )
     args = parser.parse_args()
     if args.out.suffix != '.pth':
         parser.error(f'OUT is {args.out}, expected a file ending in .pth')
-    print(publish(args.checkpoint, args.out, args.with_centers))
+    print(publish(args.checkpoint, args.out, args.with_centers, args.half))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Pictures of dense annotations."""
+"""Pictures of dense annotations and predictions."""
 
 from collections.abc import Sequence
 
@@ -9,50 +9,76 @@ from mmengine.structures import InstanceData
 
 from mmdense.registry import VISUALIZERS
 
-from ..structures import DensePoseInstances
-from . import drawing
+from ..structures import DensePoseInstances, DensePoseResults
+from . import drawing, textures
 
-PANELS = ('boxes', 'parts', 'U', 'V')
+PANELS = ('image', 'boxes', 'parts', 'U', 'V', 'texture')
+
+
+def check_panels(panels: Sequence[str]) -> tuple[str, ...]:
+    """The same, if all are known.
+
+    Raises:
+        ValueError: One is not known, or there is none.
+    """
+    if not panels or not set(panels) <= set(PANELS):
+        raise ValueError(
+            f'panels must be some of {", ".join(PANELS)}, got {list(panels)}'
+        )
+    return tuple(panels)
 
 
 @VISUALIZERS.register_module()
 class DensePoseVisualizer(DetLocalVisualizer):
-    """Draws dense annotations in panels beside each other.
+    """Draws dense pose in panels beside each other.
 
-    `boxes` are boxes and instance masks as mmdet draws them, `parts` the
-    part masks and the points colored by part, `U` and `V` the points colored
-    by value. Instances without `densepose` are drawn as mmdet does.
+    ========= ===================================== =========================
+    panel     of annotations                        of predictions
+    ========= ===================================== =========================
+    `image`   the image                             the same
+    `boxes`   boxes and masks as mmdet draws them   the same
+    `parts`   part masks, points colored by part    pixels colored by part
+    `U`, `V`  points colored by value               pixels colored by value
+    `texture` (not drawn)                           a texture on the person
+    ========= ===================================== =========================
+
+    Where people overlap, the one with the higher score is in front. Instances
+    without `densepose` are drawn as mmdet does.
 
     Args:
         name: Of the instance.
         *args: As for `mmdet.DetLocalVisualizer`.
-        panels: What to draw, of `'boxes'`, `'parts'`, `'U'`, `'V'`.
+        panels: What to draw, of the above.
         point_radius: Of the discs, px; None: by the size of the image.
+        texture: Path of an atlas image in DensePose's layout; None: squares
+            in the colors of the parts.
+        dense_alpha: Opacity of predicted parts, U, V and texture.
         alpha: Opacity of boxes and instance masks.
         **kwargs: As for `mmdet.DetLocalVisualizer`.
 
     Raises:
-        ValueError: A panel is not known.
+        FileNotFoundError: There is no such texture.
+        ValueError: A panel is not known, or the texture cannot be used.
     """
 
     def __init__(
         self,
         name: str = 'visualizer',
         *args,
-        panels: Sequence[str] = PANELS,
+        panels: Sequence[str] = ('boxes', 'parts', 'U', 'V'),
         point_radius: float | None = None,
+        texture: str | None = None,
+        dense_alpha: float = 0.8,
         alpha: float = 0.5,
         **kwargs,
     ) -> None:
-        unknown = [panel for panel in panels if panel not in PANELS]
-        if unknown or not panels:
-            raise ValueError(
-                f'panels must be some of {", ".join(PANELS)}, got '
-                f'{list(panels)}'
-            )
         super().__init__(name, *args, alpha=alpha, **kwargs)
-        self.panels = tuple(panels)
-        self.point_radius = point_radius
+        self.panels = check_panels(panels)
+        self.point_radius, self.dense_alpha = point_radius, dense_alpha
+        if texture is None:
+            self.texture = textures.checkers()
+        else:
+            self.texture = textures.read_atlas(texture)
 
     def _draw_instances(
         self,
@@ -68,12 +94,21 @@ class DensePoseVisualizer(DetLocalVisualizer):
         instances = InstanceData(
             **{**dict(instances.items()), 'bboxes': boxes}
         )
+        is_prediction = isinstance(instances.densepose, DensePoseResults)
+        if is_prediction:
+            iuv = _join(instances, *image.shape[:2])
         drawn = []
         for panel in self.panels:
-            if panel == 'boxes':
+            if panel == 'image':
+                picture = image
+            elif panel == 'boxes':
                 picture = super()._draw_instances(
                     image, instances, classes, palette
                 )
+            elif is_prediction:
+                picture = self._draw_iuv(image, iuv, panel)
+            elif panel == 'texture':
+                continue
             else:
                 picture = self._draw_dense(image, instances.densepose, panel)
             drawn.append(
@@ -82,6 +117,18 @@ class DensePoseVisualizer(DetLocalVisualizer):
         picture = drawing.place_side_by_side(drawn)
         self.set_image(picture)
         return picture
+
+    def _draw_iuv(
+        self, image: np.ndarray, iuv: np.ndarray, panel: str
+    ) -> np.ndarray:
+        if panel == 'parts':
+            colors = drawing.PART_COLORS[iuv[0]]
+        elif panel == 'texture':
+            colors = textures.look_up(self.texture, iuv)
+        else:
+            values = iuv['IUV'.index(panel)]
+            colors = drawing.value_colors(values / 255)
+        return drawing.paint_where(image, colors, iuv[0] > 0, self.dense_alpha)
 
     def _draw_dense(
         self, image: np.ndarray, dense: DensePoseInstances, panel: str
@@ -104,3 +151,14 @@ class DensePoseVisualizer(DetLocalVisualizer):
             colors = drawing.value_colors(values)
         radius = self.point_radius or max(1.5, min(height, width) / 200)
         return drawing.paint_points(image, dense.xy.numpy(), colors, radius)
+
+
+def _join(people: InstanceData, height: int, width: int) -> np.ndarray:
+    """The IUV of an image; the surest person in front."""
+    order = people.scores.argsort()
+    return drawing.place_iuvs(
+        [iuv.cpu().numpy() for iuv in people.densepose[order]],
+        people.bboxes[order].cpu().numpy(),
+        height,
+        width,
+    )

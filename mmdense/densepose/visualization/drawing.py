@@ -1,5 +1,7 @@
 """Points and part masks painted over an image; arrays in, arrays out."""
 
+from collections.abc import Sequence
+
 import cv2
 import matplotlib
 import numpy as np
@@ -60,11 +62,50 @@ def place_labels(
     )
 
 
+def place_iuvs(
+    iuvs: Sequence[Image], boxes: NDArray, height: int, width: int
+) -> Image:
+    """The dense pose of the pixels of an image, later people in front.
+
+    Args:
+        iuvs: Of each box (3, h, w).
+        boxes: (N, 4) x1, y1, x2, y2 in px.
+        height: Of the image, px.
+        width: Of the image, px.
+
+    Returns:
+        (3, height, width) part, 255 U, 255 V; 0 where nobody is.
+    """
+    placed = np.zeros((3, height, width), np.uint8)
+    for iuv, box in zip(iuvs, boxes, strict=True):
+        left, top = np.round(box[:2]).astype(int).tolist()
+        rows = slice(max(top, 0), max(top + iuv.shape[1], 0))
+        columns = slice(max(left, 0), max(left + iuv.shape[2], 0))
+        place = placed[:, rows, columns]
+        seen = iuv[:, rows.start - top :, columns.start - left :]
+        seen = seen[:, : place.shape[1], : place.shape[2]]
+        np.copyto(place, seen, where=seen[0] > 0)
+    return placed
+
+
 def paint_labels(image: Image, labels: Image, alpha: float = 0.6) -> Image:
     """Blend the colors of part labels into an image, background untouched."""
-    colored = SEGM_COLORS[labels]
-    blended = image * (1 - alpha) + colored * alpha
-    return np.where(labels[..., None] > 0, blended, image).astype(np.uint8)
+    return paint_where(image, SEGM_COLORS[labels], labels > 0, alpha)
+
+
+def paint_where(
+    image: Image, colors: Image, where: NDArray[np.bool_], alpha: float
+) -> Image:
+    """Blend colors into an image.
+
+    Args:
+        image: (H, W, 3) RGB.
+        colors: (H, W, 3) RGB.
+        where: (H, W), the pixels to paint.
+        alpha: Opacity.
+    """
+    blended = image * (1 - alpha) + colors * alpha
+    return np.where(where[..., None], blended, image).astype(np.uint8)
 
 
 def paint_points(

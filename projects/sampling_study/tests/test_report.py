@@ -11,7 +11,8 @@ from scipy import stats
 from projects.sampling_study import report, tables
 from projects.sampling_study.grid import Cell, all_cells
 from projects.sampling_study.results_io import read_results, values_of
-from projects.sampling_study.statistics import (
+from projects.study_tools.document import insert, markers
+from projects.study_tools.statistics import (
     differences,
     mean_std,
     paired,
@@ -159,7 +160,8 @@ def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
         [result(cell, rng.uniform(0.8, 0.9)) for cell in all_cells([0, 1])],
     )
     document = tmp_path / 'study.md'
-    document.write_text(f'Before.\n{report.BEGIN}\nold\n{report.END}\nAfter.')
+    begin, end = markers(report.SCRIPT)
+    document.write_text(f'Before.\n{begin}\nold\n{end}\nAfter.')
     args = ['--results', str(tmp_path), '--doc', str(document)]
     report.main(args)
     text = document.read_text()
@@ -176,7 +178,7 @@ def test_errors(tmp_path):
     with pytest.raises(SystemExit, match='no result'):
         report.main(['--results', str(tmp_path)])
     with pytest.raises(ValueError, match='once each'):
-        report.insert(f'{report.END} {report.BEGIN}', 'text')
+        insert(' '.join(reversed(markers('x.py'))), 'text', 'x.py')
     (tmp_path / 'a.json').write_text('{"cell": {"colour": 1}}')
     with pytest.raises(ValueError, match=r'a\.json holds no result'):
         read_results(tmp_path)

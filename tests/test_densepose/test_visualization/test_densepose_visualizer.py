@@ -1,13 +1,17 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.image import imread
+from matplotlib.image import imread, imsave
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
-from mmdense.densepose.structures import DensePoseInstances
-from mmdense.densepose.visualization import DensePoseVisualizer, drawing
+from mmdense.densepose.structures import DensePoseInstances, DensePoseResults
+from mmdense.densepose.visualization import (
+    DensePoseVisualizer,
+    drawing,
+    textures,
+)
 
 HEIGHT, WIDTH = 120, 160
 POINTS = [[30.5, 40.5], [100.5, 20.5]]
@@ -76,9 +80,120 @@ def test_panels(tmp_path):
 
 def test_choice_of_panels(tmp_path):
     assert draw(tmp_path, panels=['U']).shape == (HEIGHT, WIDTH, 3)
+    # A texture is for predictions.
+    picture = draw(tmp_path, panels=['texture', 'image'])
+    assert picture.shape == (HEIGHT, WIDTH, 3)
     for wrong in ([], ['u'], ['parts', 'points']):
-        with pytest.raises(ValueError, match='panels must be some of boxes'):
+        with pytest.raises(ValueError, match='panels must be some of image'):
             DensePoseVisualizer(panels=wrong)
+
+
+def prediction() -> DetDataSample:
+    """Two people, one behind the other and partly out of the image."""
+    front = np.tile(np.uint8([[[3]], [[0]], [[255]]]), (1, 40, 30))
+    front[:, :10] = 0  # not of the person
+    behind = np.tile(np.uint8([[[24]], [[255]], [[51]]]), (1, 60, 60))
+    instances = InstanceData(
+        bboxes=torch.tensor([[20.4, 10, 50.4, 50], [-15.0, -5, 45, 55]]),
+        labels=torch.zeros(2, dtype=torch.int64),
+        scores=torch.tensor([0.9, 0.6]),
+        densepose=DensePoseResults([front, behind]),
+    )
+    return DetDataSample(pred_instances=instances)
+
+
+def draw_prediction(tmp_path, **settings) -> np.ndarray:
+    painter = DensePoseVisualizer(**settings)
+    painter.dataset_meta = {'classes': ('person',), 'palette': [(255, 0, 0)]}
+    image = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
+    file = tmp_path / 'picture.png'
+    painter.add_datasample(
+        'x', image, prediction(), draw_gt=False, out_file=str(file)
+    )
+    return (imread(file)[..., :3] * 255).round().astype(int)
+
+
+def test_predictions(tmp_path):
+    panels = ['image', 'parts', 'U', 'V', 'texture']
+    picture = draw_prediction(tmp_path, panels=panels, dense_alpha=1.0)
+    image, parts, u, v, texture = (
+        picture[:, i * (WIDTH + 4) :][:, :WIDTH] for i in range(5)
+    )
+    assert (image[:100] == 90).all()
+    low, fifth, high = drawing.value_colors(np.array([0, 0.2, 1]))
+    # In front from the tenth row of its box on, behind around and above it.
+    places = {(30, 30): (3, low, high), (15, 30): (24, high, fifth)}
+    places[0, 0] = places[54, 44] = places[15, 30]
+    for (y, x), (part, of_u, of_v) in places.items():
+        assert np.abs(parts[y, x] - drawing.PART_COLORS[part]).max() <= 1
+        assert np.abs(u[y, x] - of_u).max() <= 1
+        assert np.abs(v[y, x] - of_v).max() <= 1
+    for panel in (parts, u, v, texture):
+        assert (panel[55:100] == 90).all()
+        assert (panel[:100, 51:] == 90).all()
+    assert (texture[:55, :45] != 90).any(axis=2).all()
+
+
+def test_half_seen_through(tmp_path):
+    picture = draw_prediction(tmp_path, panels=['parts'], dense_alpha=0.5)
+    expected = 45 + drawing.PART_COLORS[24] / 2
+    assert np.abs(picture[0, 0] - expected).max() <= 1
+
+
+def test_texture_of_a_file(tmp_path):
+    """Squares of DensePose's atlas: numbered downwards, V from below."""
+    atlas = np.zeros((6 * 20, 4 * 20, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    squares = rng.integers(1, 256, (24, 20, 20, 3)).astype(np.uint8)
+    for part in range(24):
+        column, row = divmod(part, 6)
+        atlas[row * 20 :, column * 20 :][:20, :20] = squares[part]
+    file = tmp_path / 'atlas.png'
+    imsave(file, atlas)
+    texture = textures.read_atlas(file)
+    assert np.array_equal(texture, squares)
+    iuv = np.array(
+        [[1, 24, 7, 0], [0, 255, 128, 50], [0, 255, 0, 50]], np.uint8
+    )
+    colors = textures.look_up(texture, iuv)
+    assert np.array_equal(colors[0], squares[0, 19, 0])
+    assert np.array_equal(colors[1], squares[23, 0, 19])
+    assert np.array_equal(colors[2], squares[6, 19, 9])
+    assert not colors[3].any()
+
+    picture = draw_prediction(
+        tmp_path, panels=['texture'], texture=str(file), dense_alpha=1.0
+    )
+    assert np.array_equal(picture[30, 30], squares[2, 0, 0])
+
+
+def test_bad_textures(tmp_path):
+    file = tmp_path / 'atlas.png'
+    with pytest.raises(FileNotFoundError, match=r'atlas\.png does not exist'):
+        DensePoseVisualizer(texture=str(file))
+    file.write_text('no image')
+    with pytest.raises(ValueError, match='not an image'):
+        DensePoseVisualizer(texture=str(file))
+    imsave(file, np.zeros((60, 60, 3), np.uint8))
+    with pytest.raises(ValueError, match='60 x 60 px, expected 4 columns'):
+        DensePoseVisualizer(texture=str(file))
+
+
+def test_checkers():
+    texture = textures.checkers(64, 8)
+    assert texture.shape == (24, 64, 64, 3)
+    # Squares of 8 texels; U = 0 is white, V = 0 (the last row) black.
+    for part in (0, 23):
+        assert (texture[part, :-2, :2] == 255).all()
+        assert (texture[part, -2:] == 0).all()
+        inside = texture[part, :62, 2:]
+        light, dark = inside[3, 3], inside[3, 9]
+        assert (
+            np.abs(light - drawing.PART_COLORS[part + 1].astype(int)).max()
+            <= 1
+        )
+        assert (dark < light).any()
+        assert np.array_equal(inside[11, 9], light)
 
 
 def test_without_dense_annotations(tmp_path):

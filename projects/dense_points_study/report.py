@@ -1,0 +1,93 @@
+"""Make the tables and plots of the study from its results.
+
+    python projects/dense_points_study/report.py
+
+Writes the part between the markers of docs/dense_points_study.md, and the
+plots into docs/images. It takes the results that are there: run it at any
+time.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))  # `projects` is not installed
+
+from projects.dense_points_study import tables  # noqa: E402
+from projects.dense_points_study.plots import (  # noqa: E402
+    plot_forms,
+    plot_rates,
+)
+from projects.dense_points_study.results_io import (  # noqa: E402
+    Results,
+    read_results,
+)
+from projects.study_tools.document import (  # noqa: E402
+    insert,
+    parse_report_arguments,
+)
+
+SCRIPT = 'projects/dense_points_study/report.py'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the results and write the report."""
+    args = parse_report_arguments(
+        argv,
+        __doc__,
+        HERE / 'results',
+        ROOT / 'docs' / 'dense_points_study.md',
+    )
+    results = read_results(args.results)
+    if not results:
+        sys.exit(f'error: no result in {args.results}; run run.py first')
+    args.images.mkdir(parents=True, exist_ok=True)
+    plot_rates(results, args.images / 'dense_points_study_rates.png')
+    plot_forms(results, args.images / 'dense_points_study_forms.png')
+    text = make_report(results)
+    if args.doc is None:
+        print(text)
+        return
+    old = args.doc.read_text(encoding='utf-8')
+    args.doc.write_text(insert(old, text, SCRIPT), encoding='utf-8')
+    print(f'{args.doc}: {len(results)} results')
+
+
+def make_report(results: Results) -> str:
+    """Everything between the markers."""
+    return '\n\n'.join(
+        [
+            tables.what_was_run(results),
+            '### The sum against the mean',
+            'AP (GPS). Both losses are `smooth_l1`; `sum` has the legacy '
+            'weight 0.01, `point` 10: at 1,000 points in a step they are the '
+            'same.',
+            tables.main_table(results),
+            '![AP by learning rate](images/dense_points_study_rates.png)',
+            '### One learning rate for all',
+            'Over the six conditions above: how many trainings diverged '
+            '(their AP counts as 0), the mean AP, that of the worst '
+            'condition, and how much AP is lost on average against the best '
+            'loss and rate of each condition.',
+            tables.one_rate_table(results),
+            '### The gradient of U',
+            'Its norm at the output of the trunk, at the smallest learning '
+            'rate: the median step, and how far steps are apart.',
+            tables.gradient_table(results),
+            '### Shapes, reductions, weights',
+            'At one learning rate, with 8 images and all points. p is of the '
+            'paired t-test over seeds; nothing is corrected for the number '
+            'of tests.',
+            tables.form_table(results),
+            '### Balancers',
+            'On top of the fixed weights 5 (coarse), 1 (part), 10 (U, V).',
+            tables.balancer_table(results),
+            '![Forms and balancers](images/dense_points_study_forms.png)',
+        ]
+    )
+
+
+if __name__ == '__main__':
+    main()

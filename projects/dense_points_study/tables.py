@@ -1,0 +1,205 @@
+"""The tables of the study, as Markdown."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from projects.dense_points_study.grid import (
+    BALANCERS,
+    IMAGES,
+    LOSSES,
+    POINTS,
+    RATES,
+    SHAPES,
+    STEPS,
+    WEIGHTS,
+    Cell,
+    all_cells,
+)
+from projects.dense_points_study.results_io import (
+    Results,
+    num_diverged,
+    values_of,
+)
+from projects.study_tools.document import markdown_table
+from projects.study_tools.statistics import differences, mean_std, paired
+
+MAIN = ('sum', 'point')
+# Key in the result files and heading.
+MEASURES = {
+    'gps_AP': 'AP GPS',
+    'gpsm_AP': 'AP GPSm',
+    'part_accuracy': 'right part, %',
+    'uv_error': 'UV error',
+}
+
+
+def what_was_run(results: Results) -> str:
+    """How many trainings of what kind."""
+    seeds = sorted({cell.seed for cell in results})
+    missing = len(set(all_cells(seeds)) - results.keys())
+    minutes = sum(r['cpu_seconds'] for r in results.values()) / 60
+    versions = sorted({r['torch'] for r in results.values()})
+    return (
+        f'{len(results)} trainings of {STEPS} steps with seeds '
+        f'{", ".join(map(str, seeds))}; of the grid with these seeds '
+        f'{missing or "no"} cells are missing. {minutes:.0f} minutes of one '
+        f'CPU core in all, torch {", ".join(versions)}. Figures are means '
+        'over seeds, +- their standard deviation (n - 1).'
+    )
+
+
+def main_table(results: Results) -> str:
+    """AP by condition and rate, the sum and the mean beside each other."""
+    heads = ['images', 'points', 'loss', *(f'lr {rate:g}' for rate in RATES)]
+    rows = []
+    for images, points, loss in product(IMAGES, POINTS, MAIN):
+        row = [str(images), f'x {points:g}', f'`{loss}`']
+        row += [
+            _value(results, Cell(loss, rate, images, points)) for rate in RATES
+        ]
+        rows.append(row)
+    return markdown_table(heads, rows)
+
+
+def one_rate_table(results: Results) -> str:
+    """How a loss does if one rate has to serve all conditions."""
+    heads = ['loss', 'lr', 'diverged', 'mean AP', 'worst mean AP', 'lost']
+    rows = []
+    for loss, rate in product(MAIN, RATES):
+        settings = [
+            Cell(loss, rate, images, points)
+            for images, points in product(IMAGES, POINTS)
+        ]
+        means, lost = [], []
+        for setting in settings:
+            mean = _mean(results, setting)
+            if mean is None:
+                continue
+            others = [
+                _mean(results, replace(setting, loss=other, rate=r))
+                for other, r in product(MAIN, RATES)
+            ]
+            means.append(mean)
+            lost.append(max(x for x in others if x is not None) - mean)
+        if not means:
+            continue
+        count = sum(len(values_of(results, s)) for s in settings)
+        diverged = sum(num_diverged(results, s) for s in settings)
+        rows.append(
+            [
+                f'`{loss}`',
+                f'{rate:g}',
+                f'{diverged} of {count}',
+                f'{np.mean(means):.1f}',
+                f'{np.min(means):.1f}',
+                f'{np.mean(lost):.1f}',
+            ]
+        )
+    return markdown_table(heads, rows)
+
+
+def gradient_table(results: Results) -> str:
+    """The gradient of U and V, at the smallest rate, where all train."""
+    heads = ['images', 'points', 'points in a step']
+    for loss in MAIN:
+        heads += [f'`{loss}`: median', '95 % / 5 %']
+    rows = []
+    for images, points in product(IMAGES, POINTS):
+        row = [str(images), f'x {points:g}']
+        counts = _train(
+            results, Cell('point', min(RATES), images, points), 'uv_num_points'
+        )
+        row.append(_number(counts, 'median'))
+        for loss in MAIN:
+            setting = Cell(loss, min(RATES), images, points)
+            norms = _train(results, setting, 'grad_norm_u')
+            row.append(_number(norms, 'median'))
+            ratios = [norm['p95'] / norm['p05'] for norm in norms]
+            row.append(f'{np.mean(ratios):.1f}' if ratios else '-')
+        rows.append(row)
+    return markdown_table(heads, rows)
+
+
+def form_table(results: Results) -> str:
+    """Other shapes, reductions and weights, against the default."""
+    names = {'point': 'default: mean over points, `smooth_l1`, weight 10'}
+    names |= {name: f'`{name}`' for name in SHAPES}
+    names |= {name: f'weight {LOSSES[name]["weight"]:g}' for name in WEIGHTS}
+    names['sum'] = '`sum`, weight 0.01 (legacy)'
+    return _compare(
+        results, {Cell(loss): name for loss, name in names.items()}.items()
+    )
+
+
+def balancer_table(results: Results) -> str:
+    """Balancers against fixed weights."""
+    return _compare(
+        results,
+        [(Cell(balancer=balancer), f'`{balancer}`') for balancer in BALANCERS],
+    )
+
+
+def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:
+    heads = ['', 'n', *MEASURES.values(), 'AP GPS less default', 'p']
+    base = values_of(results, Cell())
+    rows = []
+    for setting, name in settings:
+        values = values_of(results, setting)
+        if not values:
+            continue
+        row = [name, str(len(values))]
+        for measure in MEASURES:
+            digits = 3 if measure == 'uv_error' else 1
+            row.append(
+                _spread(values_of(results, setting, measure).values(), digits)
+            )
+        pairs = differences(values, base)
+        if setting == Cell() or not pairs:
+            row += ['-', '-']
+        else:
+            test = paired(pairs)
+            row.append(f'{test.mean:+.1f}')
+            row.append('-' if np.isnan(test.p) else f'{test.p:.2f}')
+        rows.append(row)
+    return markdown_table(heads, rows)
+
+
+def _value(results: Results, setting: Cell) -> str:
+    values = values_of(results, setting)
+    diverged = num_diverged(results, setting)
+    if not values:
+        return '-'
+    if diverged == len(values):
+        return 'diverged'
+    text = _spread(values.values(), 1)
+    return f'{text} ({diverged} diverged)' if diverged else text
+
+
+def _mean(results: Results, setting: Cell) -> float | None:
+    values = values_of(results, setting)
+    return float(np.mean(list(values.values()))) if values else None
+
+
+def _spread(values: Iterable[float], digits: int) -> str:
+    values = list(values)
+    if not values:
+        return '-'
+    mean, std, _ = mean_std(values)
+    text = f'{mean:.{digits}f}'
+    return text if np.isnan(std) else f'{text} +- {std:.{digits}f}'
+
+
+def _train(results: Results, setting: Cell, name: str) -> list[dict]:
+    """What was logged of trainings that ended."""
+    return [
+        result['train'][name]
+        for cell, result in results.items()
+        if cell.setting == setting.setting and result['diverged_at'] is None
+    ]
+
+
+def _number(logged: list[dict], key: str) -> str:
+    return f'{np.mean([x[key] for x in logged]):.3g}' if logged else '-'

@@ -1,0 +1,140 @@
+"""Tables of made-up results, counted by hand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from projects.dense_points_study import report, tables
+from projects.dense_points_study.grid import RATE, RATES, Cell, all_cells
+from projects.dense_points_study.results_io import read_results
+from projects.study_tools.document import markers
+
+
+def result(cell: Cell, gps: float | None, **train) -> dict:
+    """Of a training that ended with this AP, or diverged."""
+    spread = dict(median=1.0, p05=0.5, p95=2.0, max=3.0, last=1.0)
+    metrics = dict(gps_AP=gps, gpsm_AP=2.0, part_accuracy=50.0, uv_error=0.2)
+    return dict(
+        cell=cell.to_dict(),
+        steps=400,
+        diverged_at=7 if gps is None else None,
+        metrics={} if gps is None else metrics,
+        train={
+            'grad_norm_u': {**spread, **train},
+            'uv_num_points': {**spread, 'median': 900.0},
+        },
+        cpu_seconds=30.0,
+        torch='2.11.0',
+    )
+
+
+def write(folder, results: list[dict]) -> None:
+    for entry in results:
+        name = Cell(**entry['cell']).name
+        (folder / f'{name}.json').write_text(json.dumps(entry))
+
+
+def row_of(table: str, *cells: str) -> list[str]:
+    """The other cells of the row that begins so."""
+    begin = '| ' + ' | '.join(cells) + ' |'
+    (line,) = (x for x in table.splitlines() if x.startswith(begin))
+    return line.removeprefix(begin).strip(' |').split(' | ')
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two conditions at two rates; the sum diverges at the higher one."""
+    low, high = RATES[0], RATES[-1]
+    entries = []
+    for seed, shift in enumerate((-1.0, 1.0)):
+        for loss, at_low, at_high in (
+            ('sum', 10.0, None),
+            ('point', 12.0, 20.0),
+        ):
+            entries += [
+                result(Cell(loss, low, 2, 1.0, seed=seed), at_low + shift),
+                result(
+                    Cell(loss, high, 2, 1.0, seed=seed),
+                    None if at_high is None else at_high + shift,
+                ),
+            ]
+        entries.append(result(Cell(seed=seed), 30.0 + shift))
+        entries.append(result(Cell('joint', seed=seed), 33.0 + 2 * shift))
+        entries.append(
+            result(Cell(balancer='dwa', seed=seed), 28.0 if seed else None)
+        )
+    write(tmp_path, entries)
+    return read_results(tmp_path)
+
+
+def test_main_table(results):
+    table = tables.main_table(results)
+    at_sum = row_of(table, '2', 'x 1', '`sum`')
+    at_point = row_of(table, '2', 'x 1', '`point`')
+    assert at_sum[0] == '10.0 +- 1.4'
+    assert at_sum[-1] == 'diverged'
+    assert at_point[-1] == '20.0 +- 1.4'
+    assert row_of(table, '8', 'x 5', '`sum`') == ['-'] * len(RATES)
+
+
+def test_one_rate(results):
+    """Cells that are missing are left out; what diverged counts as 0."""
+    table = tables.one_rate_table(results)
+    high = f'{RATES[-1]:g}'
+    assert row_of(table, '`sum`', high) == ['2 of 2', '0.0', '0.0', '20.0']
+    assert row_of(table, '`point`', high)[:2] == ['0 of 2', '20.0']
+    low = f'{RATES[0]:g}'
+    assert row_of(table, '`sum`', low) == ['0 of 2', '10.0', '10.0', '10.0']
+
+
+def test_gradients(results):
+    table = tables.gradient_table(results)
+    found = row_of(table, '2', 'x 1')
+    assert found == ['900', '1', '4.0', '1', '4.0']
+
+
+def test_comparisons(results):
+    table = tables.form_table(results)
+    n, gps, _, _, uv, less, p = row_of(table, '`joint`')
+    assert (n, gps) == ('2', '33.0 +- 2.8')
+    assert uv == '0.200 +- 0.000'
+    # 2 and 4: mean 3, standard error 1, one degree of freedom.
+    assert less == '+3.0'
+    expected = 2 * (0.5 - math.atan(3) / math.pi)
+    assert p == f'{expected:.2f}'
+    n, gps, *_, less, _ = row_of(tables.balancer_table(results), '`dwa`')
+    # One diverged: its AP is 0, its UV error unknown.
+    assert (n, gps, less) == ('2', '14.0 +- 19.8', '-16.0')
+
+
+def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
+    rng = np.random.default_rng(0)
+    write(
+        tmp_path,
+        [
+            result(cell, None if cell.rate > RATE else rng.uniform(10, 20))
+            for cell in all_cells([0, 1])
+        ],
+    )
+    document = tmp_path / 'study.md'
+    begin, end = markers(report.SCRIPT)
+    document.write_text(f'Before.\n{begin}\nold\n{end}\nAfter.')
+    args = ['--results', str(tmp_path), '--doc', str(document)]
+    report.main(args)
+    text = document.read_text()
+    assert text.startswith('Before.\n')
+    assert text.endswith('\nAfter.')
+    assert '\nold\n' not in text
+    assert 'no cells are missing' in text
+    assert '| - |' not in text.split('### The gradient')[0]
+    assert len(list(tmp_path.glob('*.png'))) == 2
+
+
+def test_errors(tmp_path):
+    with pytest.raises(SystemExit, match='no result'):
+        report.main(['--results', str(tmp_path)])
+    (tmp_path / 'a.json').write_text('{"cell": {"colour": 1}}')
+    with pytest.raises(ValueError, match=r'a\.json holds no result'):
+        read_results(tmp_path)

@@ -1,0 +1,1 @@
+"""What the studies share: running cells, reading results, the report."""
