@@ -2,7 +2,9 @@
 
 from typing import Any
 
-__all__ = ['EmbeddingInferencer']
+from mmdense.compat.versions import require
+
+__all__ = ['DensePoseInferencer', 'EmbeddingInferencer']
 
 
 def __getattr__(name: str) -> Any:
@@ -12,4 +14,9 @@ def __getattr__(name: str) -> Any:
         from .embedding_inferencer import EmbeddingInferencer
 
         return EmbeddingInferencer
+    if name == 'DensePoseInferencer':
+        require('mmdet', f'mmdense.apis.{name}')
+        from .densepose_inferencer import DensePoseInferencer
+
+        return DensePoseInferencer
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -21,12 +21,18 @@ LOSSES: dict[str, dict] = {
     'power': _points(shape='power'),
     'joint': _points(joint=True),
     'beta0.1': _points(beta=0.1),
+    # What is steep near 0 needs a smaller weight.
+    'l1-w1': _points(1.0, shape='l1'),
+    'beta0.1-w1': _points(1.0, beta=0.1),
     'point-w1': _points(1.0),
     'point-w3': _points(3.0),
     'point-w30': _points(30.0),
     'point-w100': _points(100.0),
 }
-SHAPES = ('instance', 'l1', 'l2', 'power', 'joint', 'beta0.1')
+SHAPES = (
+    *('instance', 'joint', 'l2', 'power'),
+    *('l1', 'l1-w1', 'beta0.1', 'beta0.1-w1'),
+)
 WEIGHTS = ('point-w1', 'point-w3', 'point-w30', 'point-w100')
 BALANCERS: dict[str, dict] = {
     'static': dict(type='mmdense.StaticBalancer'),
@@ -35,6 +41,7 @@ BALANCERS: dict[str, dict] = {
     'dwa': dict(type='mmdense.DWABalancer', window=20),
     'ramp': dict(type='mmdense.RampBalancer', steps=60),
 }
+BALANCED = ('point', 'point-w1')
 RATES = (0.01, 0.03, 0.1)
 IMAGES = (2, 8)
 POINTS = (0.2, 1.0, 5.0)
@@ -83,7 +90,7 @@ class Cell:
 
 
 def main_cells(seed: int) -> list[Cell]:
-    """Where do the sum and the mean diverge, and where do they end?"""
+    """Where do the sum and the mean fail, and where do they end?"""
     return [
         Cell(loss, rate, images, points, seed=seed)
         for images, points, rate, loss in product(
@@ -98,10 +105,10 @@ def shape_cells(seed: int) -> list[Cell]:
 
 
 def balancer_cells(seed: int) -> list[Cell]:
-    """Balancers, on top of the same fixed weights."""
+    """Balancers, on top of two sets of fixed weights."""
     return [
-        Cell(balancer=balancer, seed=seed)
-        for balancer in BALANCERS
+        Cell(loss, balancer=balancer, seed=seed)
+        for loss, balancer in product(BALANCED, BALANCERS)
         if balancer != 'static'
     ]
 

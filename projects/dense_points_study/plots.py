@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from projects.dense_points_study.grid import (
+    BALANCED,
     BALANCERS,
     IMAGES,
     LOSSES,
@@ -18,9 +19,10 @@ from projects.dense_points_study.grid import (
 )
 from projects.dense_points_study.results_io import (
     Results,
-    num_diverged,
+    num_failed,
     values_of,
 )
+from projects.study_tools.statistics import differences
 
 # From a palette that colour-blind readers can tell apart (Okabe and Ito).
 _COLORS = {'sum': '#d55e00', 'point': '#0072b2'}
@@ -29,7 +31,7 @@ _COLORS = {'sum': '#d55e00', 'point': '#0072b2'}
 def plot_rates(results: Results, path: Path) -> None:
     """AP by learning rate: a panel per condition, a line per loss.
 
-    A mark is a training, a cross one that diverged; lines go through means.
+    A mark is a training, a cross one that failed; lines go through means.
     """
     figure = Figure(figsize=(10, 5.6), layout='constrained')
     panels = figure.subplots(
@@ -48,7 +50,7 @@ def plot_rates(results: Results, path: Path) -> None:
     for panel in panels[-1]:
         panel.set_xlabel('learning rate')
     for panel in panels[:, 0]:
-        panel.set_ylabel('AP (GPS)')
+        panel.set_ylabel('AP (GPSm)')
     handles, labels = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside right upper', frameon=False)
     figure.savefig(path, dpi=120)
@@ -68,18 +70,21 @@ def _line(
     for rate in RATES:
         setting = Cell(loss, rate, images, points)
         values = list(values_of(results, setting).values())
-        diverged = num_diverged(results, setting)
+        failed = num_failed(results, setting)
         means.append(np.mean(values) if values else np.nan)
-        trained = sorted(values)[diverged:]
-        panel.plot([rate * side] * len(trained), trained, 'o', color=color)
-        panel.plot(
-            [rate * side] * diverged,
-            [0] * diverged,
-            'x',
-            color=color,
-            markersize=9,
-            markeredgewidth=2,
-        )
+        values.sort()
+        for marker, part, size in (
+            ('x', values[:failed], 9),
+            ('o', values[failed:], 6),
+        ):
+            panel.plot(
+                [rate * side] * len(part),
+                part,
+                marker,
+                color=color,
+                markersize=size,
+                markeredgewidth=2 if marker == 'x' else 1,
+            )
     panel.plot(np.array(RATES) * side, means, color=color, label=loss)
 
 
@@ -87,7 +92,9 @@ def plot_forms(results: Results, path: Path) -> None:
     """AP of each form, weight and balancer, less the default's."""
     forms = {name: Cell(name) for name in LOSSES if name != 'point'}
     balancers = {
-        name: Cell(balancer=name) for name in BALANCERS if name != 'static'
+        f'{name}, w {LOSSES[loss]["weight"]:g}': Cell(loss, balancer=name)
+        for loss, name in product(BALANCED, BALANCERS)
+        if name != 'static'
     }
     figure = Figure(figsize=(10, 3.6), layout='constrained')
     panels = figure.subplots(
@@ -95,7 +102,7 @@ def plot_forms(results: Results, path: Path) -> None:
     )
     _differences(panels[0], results, forms, 'loss of points')
     _differences(panels[1], results, balancers, 'balancer')
-    panels[0].set_ylabel('AP (GPS) less default')
+    panels[0].set_ylabel('AP (GPSm) less default')
     figure.savefig(path, dpi=120)
 
 
@@ -105,8 +112,7 @@ def _differences(
     base = values_of(results, Cell())
     panel.axhline(0, color='black', linewidth=1)
     for place, setting in enumerate(settings.values()):
-        values = values_of(results, setting)
-        pairs = [value - base[k] for k, value in values.items() if k in base]
+        pairs = differences(values_of(results, setting), base)
         panel.plot([place] * len(pairs), pairs, 'o', color='#0072b2')
         if pairs:
             panel.plot(place, np.mean(pairs), '_', color='black', ms=18)

@@ -7,20 +7,21 @@ from itertools import product
 import numpy as np
 
 from projects.dense_points_study.grid import (
+    BALANCED,
     BALANCERS,
     IMAGES,
     LOSSES,
     POINTS,
     RATES,
     SHAPES,
-    STEPS,
     WEIGHTS,
     Cell,
     all_cells,
 )
 from projects.dense_points_study.results_io import (
+    FAILED_BELOW,
     Results,
-    num_diverged,
+    num_failed,
     values_of,
 )
 from projects.study_tools.document import markdown_table
@@ -29,8 +30,8 @@ from projects.study_tools.statistics import differences, mean_std, paired
 MAIN = ('sum', 'point')
 # Key in the result files and heading.
 MEASURES = {
-    'gps_AP': 'AP GPS',
     'gpsm_AP': 'AP GPSm',
+    'gps_AP': 'AP GPS',
     'part_accuracy': 'right part, %',
     'uv_error': 'UV error',
 }
@@ -42,23 +43,29 @@ def what_was_run(results: Results) -> str:
     missing = len(set(all_cells(seeds)) - results.keys())
     minutes = sum(r['cpu_seconds'] for r in results.values()) / 60
     versions = sorted({r['torch'] for r in results.values()})
+    (steps,) = {r['steps'] for r in results.values()}
+    diverged = sum(r['diverged_at'] is not None for r in results.values())
     return (
-        f'{len(results)} trainings of {STEPS} steps with seeds '
+        f'{len(results)} trainings of {steps} steps with seeds '
         f'{", ".join(map(str, seeds))}; of the grid with these seeds '
-        f'{missing or "no"} cells are missing. {minutes:.0f} minutes of one '
+        f'{missing or "no"} cells are missing. The loss of '
+        f'{diverged or "none"} became infinite or not a number; *fails* '
+        f'stands for an AP (GPSm) below {FAILED_BELOW:g} with every seed. '
+        f'{minutes:.0f} minutes of one '
         f'CPU core in all, torch {", ".join(versions)}. Figures are means '
         'over seeds, +- their standard deviation (n - 1).'
     )
 
 
-def main_table(results: Results) -> str:
-    """AP by condition and rate, the sum and the mean beside each other."""
+def main_table(results: Results, measure: str) -> str:
+    """AP by condition and rate, the sum and the mean below each other."""
     heads = ['images', 'points', 'loss', *(f'lr {rate:g}' for rate in RATES)]
     rows = []
     for images, points, loss in product(IMAGES, POINTS, MAIN):
         row = [str(images), f'x {points:g}', f'`{loss}`']
         row += [
-            _value(results, Cell(loss, rate, images, points)) for rate in RATES
+            _value(results, Cell(loss, rate, images, points), measure)
+            for rate in RATES
         ]
         rows.append(row)
     return markdown_table(heads, rows)
@@ -66,7 +73,7 @@ def main_table(results: Results) -> str:
 
 def one_rate_table(results: Results) -> str:
     """How a loss does if one rate has to serve all conditions."""
-    heads = ['loss', 'lr', 'diverged', 'mean AP', 'worst mean AP', 'lost']
+    heads = ['loss', 'lr', 'failed', 'mean AP', 'worst AP', 'lost']
     rows = []
     for loss, rate in product(MAIN, RATES):
         settings = [
@@ -87,12 +94,12 @@ def one_rate_table(results: Results) -> str:
         if not means:
             continue
         count = sum(len(values_of(results, s)) for s in settings)
-        diverged = sum(num_diverged(results, s) for s in settings)
+        failed = sum(num_failed(results, s) for s in settings)
         rows.append(
             [
                 f'`{loss}`',
                 f'{rate:g}',
-                f'{diverged} of {count}',
+                f'{failed} of {count}',
                 f'{np.mean(means):.1f}',
                 f'{np.min(means):.1f}',
                 f'{np.mean(lost):.1f}',
@@ -102,7 +109,7 @@ def one_rate_table(results: Results) -> str:
 
 
 def gradient_table(results: Results) -> str:
-    """The gradient of U and V, at the smallest rate, where all train."""
+    """The gradient of U at the smallest rate."""
     heads = ['images', 'points', 'points in a step']
     for loss in MAIN:
         heads += [f'`{loss}`: median', '95 % / 5 %']
@@ -117,7 +124,12 @@ def gradient_table(results: Results) -> str:
             setting = Cell(loss, min(RATES), images, points)
             norms = _train(results, setting, 'grad_norm_u')
             row.append(_number(norms, 'median'))
-            ratios = [norm['p95'] / norm['p05'] for norm in norms]
+            # None is what was not a number.
+            ratios = [
+                norm['p95'] / norm['p05']
+                for norm in norms
+                if norm['p95'] and norm['p05']
+            ]
             row.append(f'{np.mean(ratios):.1f}' if ratios else '-')
         rows.append(row)
     return markdown_table(heads, rows)
@@ -126,8 +138,7 @@ def gradient_table(results: Results) -> str:
 def form_table(results: Results) -> str:
     """Other shapes, reductions and weights, against the default."""
     names = {'point': 'default: mean over points, `smooth_l1`, weight 10'}
-    names |= {name: f'`{name}`' for name in SHAPES}
-    names |= {name: f'weight {LOSSES[name]["weight"]:g}' for name in WEIGHTS}
+    names |= {name: _describe(name) for name in (*SHAPES, *WEIGHTS)}
     names['sum'] = '`sum`, weight 0.01 (legacy)'
     return _compare(
         results, {Cell(loss): name for loss, name in names.items()}.items()
@@ -138,12 +149,25 @@ def balancer_table(results: Results) -> str:
     """Balancers against fixed weights."""
     return _compare(
         results,
-        [(Cell(balancer=balancer), f'`{balancer}`') for balancer in BALANCERS],
+        [
+            (
+                Cell(loss, balancer=balancer),
+                f'`{balancer}`, weight {LOSSES[loss]["weight"]:g}',
+            )
+            for loss, balancer in product(BALANCED, BALANCERS)
+        ],
     )
 
 
+def _describe(name: str) -> str:
+    form = name.split('-')[0]
+    weight = LOSSES[name]['weight']
+    text = '' if form == 'point' else f'`{form}`, '
+    return f'{text}weight {weight:g}'
+
+
 def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:
-    heads = ['', 'n', *MEASURES.values(), 'AP GPS less default', 'p']
+    heads = ['', 'n', *MEASURES.values(), 'AP GPSm less default', 'p']
     base = values_of(results, Cell())
     rows = []
     for setting, name in settings:
@@ -167,15 +191,11 @@ def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:
     return markdown_table(heads, rows)
 
 
-def _value(results: Results, setting: Cell) -> str:
-    values = values_of(results, setting)
-    diverged = num_diverged(results, setting)
-    if not values:
-        return '-'
-    if diverged == len(values):
-        return 'diverged'
-    text = _spread(values.values(), 1)
-    return f'{text} ({diverged} diverged)' if diverged else text
+def _value(results: Results, setting: Cell, measure: str) -> str:
+    values = values_of(results, setting, measure)
+    if values and num_failed(results, setting) == len(values):
+        return '*fails*'
+    return _spread(values.values(), 1)
 
 
 def _mean(results: Results, setting: Cell) -> float | None:

@@ -13,8 +13,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +58,9 @@ def run_missing(
         cells: The most telling first.
         args: Of :func:`add_arguments`.
         train: Makes the result of a cell; must be picklable.
+
+    Raises:
+        SystemExit: A training failed; the others were done.
     """
     missing = [c for c in cells if not result_file(args.out, c).exists()]
     print(f'{len(cells) - len(missing)} of {len(cells)} cells are done')
@@ -64,21 +69,19 @@ def run_missing(
             print(cell.name)
         return
     args.out.mkdir(parents=True, exist_ok=True)
-    until = time.time() + 60 * args.minutes if args.minutes else None
+    until = None
+    if args.minutes is not None:
+        until = time.time() + 60 * args.minutes
+    work = partial(_work, missing, args.out, until, train)
     if args.workers == 1:
-        _work(missing, args.out, until, train)
-        return
-    context = multiprocessing.get_context('spawn')
-    workers = [
-        context.Process(target=_work, args=(missing, args.out, until, train))
-        for _ in range(args.workers)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    if any(worker.exitcode for worker in workers):
-        sys.exit('error: a worker failed; see above')
+        has_failed = work()
+    else:
+        context = multiprocessing.get_context('spawn')
+        with ProcessPoolExecutor(args.workers, context) as pool:
+            futures = [pool.submit(work) for _ in range(args.workers)]
+            has_failed = any([future.result() for future in futures])
+    if has_failed:
+        sys.exit('error: a training failed; see above')
 
 
 def _work(
@@ -86,8 +89,12 @@ def _work(
     out: Path,
     until: float | None,
     train: Callable[..., dict],
-) -> None:
-    """Take cells one by one until none is left or the time is up."""
+) -> bool:
+    """Take cells one by one until none is left or the time is up.
+
+    Returns:
+        Whether one failed.
+    """
     failed = False
     for cell in cells:
         if until is not None and time.time() > until:
@@ -102,7 +109,7 @@ def _work(
             except Exception:
                 failed = True
                 traceback.print_exc()
-    sys.exit(int(failed))
+    return failed
 
 
 def result_file(folder: Path, cell: Cell) -> Path:

@@ -50,6 +50,9 @@ def publish(
             f'{source} has {sorted(checkpoint)}, expected state_dict: a '
             'checkpoint that training wrote'
         )
+    weights = checkpoint['state_dict']
+    if half:
+        weights = {name: _to_half(name, x) for name, x in weights.items()}
     meta = checkpoint.get('meta', {})
     shards = meta.get('shards')
     kept = {key: meta[key] for key in _KEPT_META if key in meta}
@@ -73,9 +76,6 @@ def publish(
             manifest['world_size'],
         )
         kept['shards'] = dict(folder=folder.name, manifest_sha256=sha256)
-    weights = checkpoint['state_dict']
-    if half:
-        weights = {name: _to_half(name, x) for name, x in weights.items()}
     save_plain(dict(meta=kept, state_dict=weights), out)
     final = out.with_name(f'{out.stem}-{sha256_of(out)[:8]}.pth')
     if with_centers:

@@ -1,6 +1,6 @@
-# A UV R-CNN of 4.8 million parameters for small images, to train from scratch: a
-# ResNet-18 of half the width, 64 channels beyond it, group norm in the dense
-# branch.
+# A UV R-CNN of 4.8 million parameters for small images, to train from scratch:
+# a ResNet-18 of half the width, 64 channels in pyramid and decoder, group norm
+# in the dense branch.
 _base_ = './uv-rcnn_r50_fpn.py'
 
 model = dict(

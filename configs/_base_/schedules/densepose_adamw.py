@@ -1,5 +1,5 @@
-# AdamW with a short warm-up and a cosine over `max_epochs`, 8 images a step; for
-# networks that start from scratch.
+# AdamW, a short warm-up and a cosine over `max_epochs`, 8 images a step; for
+# small networks.
 max_epochs = 10
 train_cfg = dict(
     type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)

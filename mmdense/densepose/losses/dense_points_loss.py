@@ -100,7 +100,8 @@ class DensePointsLoss(PointsLoss):
     models have is a sum over the points of all RoIs of a rank, the only term
     of the detector that is not normalised: it grows with the people in the
     images and with the images per rank. So the forms below are ours, and the
-    old one is `reduction='sum'`.
+    old one is `reduction='sum'`. The defaults are those of our study,
+    docs/dense_points_study.md.
 
     .. math:: L = \frac{1}{N}\sum_p w_p\,\ell(d_p)
 

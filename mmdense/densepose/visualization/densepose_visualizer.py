@@ -15,19 +15,6 @@ from . import drawing, textures
 PANELS = ('image', 'boxes', 'parts', 'U', 'V', 'texture')
 
 
-def check_panels(panels: Sequence[str]) -> tuple[str, ...]:
-    """The same, if all are known.
-
-    Raises:
-        ValueError: One is not known, or there is none.
-    """
-    if not panels or not set(panels) <= set(PANELS):
-        raise ValueError(
-            f'panels must be some of {", ".join(PANELS)}, got {list(panels)}'
-        )
-    return tuple(panels)
-
-
 @VISUALIZERS.register_module()
 class DensePoseVisualizer(DetLocalVisualizer):
     """Draws dense pose in panels beside each other.
@@ -72,8 +59,13 @@ class DensePoseVisualizer(DetLocalVisualizer):
         alpha: float = 0.5,
         **kwargs,
     ) -> None:
+        if not panels or not set(panels) <= set(PANELS):
+            raise ValueError(
+                f'panels must be some of {", ".join(PANELS)}, got '
+                f'{list(panels)}'
+            )
         super().__init__(name, *args, alpha=alpha, **kwargs)
-        self.panels = check_panels(panels)
+        self.panels = tuple(panels)
         self.point_radius, self.dense_alpha = point_radius, dense_alpha
         if texture is None:
             self.texture = textures.checkers()
@@ -110,11 +102,12 @@ class DensePoseVisualizer(DetLocalVisualizer):
             elif panel == 'texture':
                 continue
             else:
-                picture = self._draw_dense(image, instances.densepose, panel)
+                dense = instances.densepose.cpu()
+                picture = self._draw_dense(image, dense, panel)
             drawn.append(
                 drawing.write_caption(picture, panel, panel in ('U', 'V'))
             )
-        picture = drawing.place_side_by_side(drawn)
+        picture = drawing.place_side_by_side(drawn) if drawn else image
         self.set_image(picture)
         return picture
 

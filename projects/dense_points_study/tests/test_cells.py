@@ -63,6 +63,7 @@ def test_a_config_has_what_its_cell_says(data):
     cfg = runner.cfg
     assert cfg.optim_wrapper.optimizer.lr == 0.03
     assert cfg.train_dataloader.batch_size == 2
+    assert cfg.train_dataloader.dataset.pipeline[-1].share == 0.2
     assert cfg.param_scheduler[-1].end == 80
     assert runner.seed == 3
     legacy = run.build_config(Cell('sum'), data, None)
@@ -122,9 +123,7 @@ def test_run_does_what_is_missing(data, tmp_path, monkeypatch, capsys):
     start = Runner.from_cfg(run.build_config(Cell(seed=9), data, None)).model
     torch.save(start.state_dict(), 'start.pth')
     args = f'--data {data} --start start.pth --steps 4 --out {out}'.split()
-    with pytest.raises(SystemExit) as end:
-        run.main(args)
-    assert end.value.code == 0
+    run.main(args)
     good, bad = (
         json.loads((out / f'{cell.name}.json').read_text()) for cell in cells
     )
@@ -132,6 +131,8 @@ def test_run_does_what_is_missing(data, tmp_path, monkeypatch, capsys):
     assert good['diverged_at'] is None
     assert 0 <= good['metrics']['gps_AP'] <= 100
     assert good['train']['grad_norm_u']['median'] > 0
+    counts = [x['train']['uv_num_points']['max'] for x in (good, bad)]
+    assert counts[1] > 3 * counts[0]
     assert good['num_images'] == 10
     assert 1 < bad['diverged_at'] <= 4
     assert bad['metrics'] == {}

@@ -12,15 +12,17 @@ from projects.dense_points_study.results_io import read_results
 from projects.study_tools.document import markers
 
 
-def result(cell: Cell, gps: float | None, **train) -> dict:
+def result(cell: Cell, ap: float | None, **train) -> dict:
     """Of a training that ended with this AP, or diverged."""
     spread = dict(median=1.0, p05=0.5, p95=2.0, max=3.0, last=1.0)
-    metrics = dict(gps_AP=gps, gpsm_AP=2.0, part_accuracy=50.0, uv_error=0.2)
+    metrics = dict(part_accuracy=50.0, uv_error=0.2)
+    if ap is not None:
+        metrics.update(gpsm_AP=ap, gps_AP=ap / 2)
     return dict(
         cell=cell.to_dict(),
         steps=400,
-        diverged_at=7 if gps is None else None,
-        metrics={} if gps is None else metrics,
+        diverged_at=7 if ap is None else None,
+        metrics={} if ap is None else metrics,
         train={
             'grad_norm_u': {**spread, **train},
             'uv_num_points': {**spread, 'median': 900.0},
@@ -50,14 +52,15 @@ def results(tmp_path):
     entries = []
     for seed, shift in enumerate((-1.0, 1.0)):
         for loss, at_low, at_high in (
-            ('sum', 10.0, None),
+            # One is not a number any more, one finds nobody.
+            ('sum', 10.0, None if seed else 0.0),
             ('point', 12.0, 20.0),
         ):
             entries += [
                 result(Cell(loss, low, 2, 1.0, seed=seed), at_low + shift),
                 result(
                     Cell(loss, high, 2, 1.0, seed=seed),
-                    None if at_high is None else at_high + shift,
+                    at_high + shift if at_high else at_high,
                 ),
             ]
         entries.append(result(Cell(seed=seed), 30.0 + shift))
@@ -70,13 +73,15 @@ def results(tmp_path):
 
 
 def test_main_table(results):
-    table = tables.main_table(results)
+    table = tables.main_table(results, 'gpsm_AP')
     at_sum = row_of(table, '2', 'x 1', '`sum`')
     at_point = row_of(table, '2', 'x 1', '`point`')
     assert at_sum[0] == '10.0 +- 1.4'
-    assert at_sum[-1] == 'diverged'
+    assert at_sum[-1] == '*fails*'
     assert at_point[-1] == '20.0 +- 1.4'
     assert row_of(table, '8', 'x 5', '`sum`') == ['-'] * len(RATES)
+    halved = tables.main_table(results, 'gps_AP')
+    assert row_of(halved, '2', 'x 1', '`sum`')[0] == '5.0 +- 0.7'
 
 
 def test_one_rate(results):
@@ -97,16 +102,18 @@ def test_gradients(results):
 
 def test_comparisons(results):
     table = tables.form_table(results)
-    n, gps, _, _, uv, less, p = row_of(table, '`joint`')
-    assert (n, gps) == ('2', '33.0 +- 2.8')
+    n, ap, _, _, uv, less, p = row_of(table, '`joint`, weight 10')
+    assert (n, ap) == ('2', '33.0 +- 2.8')
     assert uv == '0.200 +- 0.000'
     # 2 and 4: mean 3, standard error 1, one degree of freedom.
     assert less == '+3.0'
     expected = 2 * (0.5 - math.atan(3) / math.pi)
     assert p == f'{expected:.2f}'
-    n, gps, *_, less, _ = row_of(tables.balancer_table(results), '`dwa`')
+    n, ap, *_, less, _ = row_of(
+        tables.balancer_table(results), '`dwa`, weight 10'
+    )
     # One diverged: its AP is 0, its UV error unknown.
-    assert (n, gps, less) == ('2', '14.0 +- 19.8', '-16.0')
+    assert (n, ap, less) == ('2', '14.0 +- 19.8', '-16.0')
 
 
 def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
@@ -130,6 +137,21 @@ def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
     assert 'no cells are missing' in text
     assert '| - |' not in text.split('### The gradient')[0]
     assert len(list(tmp_path.glob('*.png'))) == 2
+
+
+def test_what_was_run(results):
+    text = tables.what_was_run(results)
+    assert text.startswith('14 trainings of 400 steps with seeds 0, 1;')
+    # The sum at the higher rate, and a balancer, each with one seed.
+    assert 'The loss of 2 became infinite' in text
+    assert '7 minutes of one CPU core' in text
+
+
+def test_lengths_do_not_mix(tmp_path):
+    short = {**result(Cell(seed=1), 1.0), 'steps': 3}
+    write(tmp_path, [result(Cell(), 1.0), short])
+    with pytest.raises(ValueError, match=r'results of \[3, 400\] steps'):
+        read_results(tmp_path)
 
 
 def test_errors(tmp_path):

@@ -145,9 +145,7 @@ def test_run_does_what_is_missing_and_only_that(
     other = (out / f'{cells[2].name}.lock').open('w')
     fcntl.flock(other, fcntl.LOCK_EX)
     (out / f'{cells[0].name}.lock').touch()
-    with pytest.raises(SystemExit) as end:
-        run.main([*args, str(out)])
-    assert end.value.code == 0
+    run.main([*args, str(out)])
     names = [cell.name for cell in cells[:2]]
     assert sorted(p.stem for p in out.glob('*.json')) == sorted(names)
     result = json.loads((out / f'{names[0]}.json').read_text())
@@ -166,8 +164,7 @@ def test_run_does_what_is_missing_and_only_that(
         '2 of 3 cells are done',
         cells[2].name,
     ]
-    with pytest.raises(SystemExit):
-        run.main([*args, str(out)])
+    run.main([*args, str(out)])
     assert len(list(out.glob('*.json'))) == 3
     assert not list(out.glob('*.lock'))
     assert (out / f'{names[0]}.json').stat().st_mtime_ns == before

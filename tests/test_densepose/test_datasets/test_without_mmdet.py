@@ -13,7 +13,7 @@ importlib.util.find_spec = (
 )
 sys.modules['mmdet'] = None
 
-import mmdense
+import mmdense.apis
 from mmdense.registry import DATASETS, METRICS, TRANSFORMS, VISUALIZERS
 
 for registry, name in (
@@ -31,6 +31,12 @@ for registry, name in (
         assert 'pip install onedl-mmdetection' in str(error), error
     else:
         raise AssertionError(name)
+try:
+    mmdense.apis.DensePoseInferencer
+except ImportError as error:
+    assert 'mmdense.apis.DensePoseInferencer needs mmdet' in str(error), error
+else:
+    raise AssertionError('DensePoseInferencer')
 assert DATASETS.get('mmdense.GlyphIdentities') is not None
 assert METRICS.get('mmdense.VerificationMetric') is not None
 """

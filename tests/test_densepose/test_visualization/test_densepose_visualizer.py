@@ -83,6 +83,7 @@ def test_choice_of_panels(tmp_path):
     # A texture is for predictions.
     picture = draw(tmp_path, panels=['texture', 'image'])
     assert picture.shape == (HEIGHT, WIDTH, 3)
+    assert (draw(tmp_path, panels=['texture']) == 90).all()
     for wrong in ([], ['u'], ['parts', 'points']):
         with pytest.raises(ValueError, match='panels must be some of image'):
             DensePoseVisualizer(panels=wrong)
@@ -132,6 +133,30 @@ def test_predictions(tmp_path):
         assert (panel[55:100] == 90).all()
         assert (panel[:100, 51:] == 90).all()
     assert (texture[:55, :45] != 90).any(axis=2).all()
+
+
+@pytest.mark.parametrize(
+    ('left', 'top', 'seen'),
+    [
+        (WIDTH - 10, HEIGHT - 5, (slice(-5, None), slice(-10, None))),
+        (WIDTH + 5, 10, (slice(0), slice(0))),
+        (-40, 10, (slice(0), slice(0))),
+        (10, -35, (slice(0, 5), slice(10, 40))),
+    ],
+)
+def test_what_is_outside_is_cut_off(left, top, seen):
+    iuv = np.full((3, 40, 30), 7, np.uint8)
+    box = np.array([[left, top, left + 30, top + 40]])
+    placed = drawing.place_iuvs([iuv], box, HEIGHT, WIDTH)
+    expected = np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    expected[(slice(None), *seen)] = 7
+    assert np.array_equal(placed, expected)
+
+
+def test_nobody():
+    placed = drawing.place_iuvs([], np.zeros((0, 4)), HEIGHT, WIDTH)
+    assert placed.shape == (3, HEIGHT, WIDTH)
+    assert not placed.any()
 
 
 def test_half_seen_through(tmp_path):
