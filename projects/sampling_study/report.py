@@ -25,37 +25,20 @@ from projects.sampling_study.results_io import (  # noqa: E402
     Results,
     read_results,
 )
-from projects.study_tools.document import (  # noqa: E402
-    insert,
-    parse_report_arguments,
-)
-
-SCRIPT = 'projects/sampling_study/report.py'
+from projects.study_tools.document import write_report  # noqa: E402
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the results and write the report."""
-    args = parse_report_arguments(
-        argv,
-        __doc__,
-        HERE / 'results',
-        ROOT / 'docs' / 'sampling_study.md',
-    )
-    results = read_results(args.results)
-    if not results:
-        sys.exit(f'error: no result in {args.results}; run run.py first')
-    args.images.mkdir(parents=True, exist_ok=True)
-    plot_rates(results, args.images / 'sampling_study_rates.png')
-    plot_differences(results, args.images / 'sampling_study_differences.png')
-    plot_long(results, args.images / 'sampling_study_steps.png')
-    plot_samplers(results, args.images / 'sampling_study_samplers.png')
-    text = make_report(results)
-    if args.doc is None:
-        print(text)
-        return
-    old = args.doc.read_text(encoding='utf-8')
-    args.doc.write_text(insert(old, text, SCRIPT), encoding='utf-8')
-    print(f'{args.doc}: {len(results)} results')
+    write_report(argv, __doc__, HERE, read_results, draw_plots, make_report)
+
+
+def draw_plots(results: Results, folder: Path) -> None:
+    """Draw all plots into a folder."""
+    plot_rates(results, folder / 'sampling_study_rates.png')
+    plot_differences(results, folder / 'sampling_study_differences.png')
+    plot_long(results, folder / 'sampling_study_steps.png')
+    plot_samplers(results, folder / 'sampling_study_samplers.png')
 
 
 def make_report(results: Results) -> str:

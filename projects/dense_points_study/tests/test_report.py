@@ -9,7 +9,7 @@ import pytest
 from projects.dense_points_study import report, tables
 from projects.dense_points_study.grid import RATE, RATES, Cell, all_cells
 from projects.dense_points_study.results_io import read_results
-from projects.study_tools.document import markers
+from projects.study_tools.document import markers, script_of
 
 
 def result(cell: Cell, ap: float | None, **train) -> dict:
@@ -126,7 +126,7 @@ def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
         ],
     )
     document = tmp_path / 'study.md'
-    begin, end = markers(report.SCRIPT)
+    begin, end = markers(script_of(report.HERE))
     document.write_text(f'Before.\n{begin}\nold\n{end}\nAfter.')
     args = ['--results', str(tmp_path), '--doc', str(document)]
     report.main(args)

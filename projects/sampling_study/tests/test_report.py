@@ -11,7 +11,7 @@ from scipy import stats
 from projects.sampling_study import report, tables
 from projects.sampling_study.grid import Cell, all_cells
 from projects.sampling_study.results_io import read_results, values_of
-from projects.study_tools.document import insert, markers
+from projects.study_tools.document import insert, markers, script_of
 from projects.study_tools.statistics import (
     differences,
     mean_std,
@@ -160,7 +160,7 @@ def test_all_of_the_grid_makes_a_report_and_plots(tmp_path):
         [result(cell, rng.uniform(0.8, 0.9)) for cell in all_cells([0, 1])],
     )
     document = tmp_path / 'study.md'
-    begin, end = markers(report.SCRIPT)
+    begin, end = markers(script_of(report.HERE))
     document.write_text(f'Before.\n{begin}\nold\n{end}\nAfter.')
     args = ['--results', str(tmp_path), '--doc', str(document)]
     report.main(args)
