@@ -14,7 +14,9 @@ from mmdense.densepose.visualization import DensePoseVisualizer
 from mmdense.densepose.visualization.densepose_visualizer import PANELS
 
 #: The light model that ships with the package; its config is in it.
-WEIGHTS = Path(__file__).parents[1] / 'densepose/assets/uv-rcnn_light.pth'
+WEIGHTS = (
+    Path(__file__).parents[1] / 'densepose/assets/uv-rcnn_light-8f17860a.pth'
+)
 
 
 class DensePoseInferencer(DetInferencer):

@@ -9,6 +9,7 @@ import argparse
 import fcntl
 import json
 import multiprocessing
+import re
 import sys
 import time
 import traceback
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser, results: Path) -> None:
     parser.add_argument(
         '--minutes', type=float, help='begin no cell after so long'
     )
+    parser.add_argument(
+        '--match', default='', help='only cells whose name has this regex'
+    )
     parser.add_argument('--out', type=Path, default=results)
     parser.add_argument(
         '--list', action='store_true', help='name what is missing and stop'
@@ -62,6 +66,7 @@ def run_missing(
     Raises:
         SystemExit: A training failed; the others were done.
     """
+    cells = [cell for cell in cells if re.search(args.match, cell.name)]
     missing = [c for c in cells if not result_file(args.out, c).exists()]
     print(f'{len(cells) - len(missing)} of {len(cells)} cells are done')
     if args.list:

@@ -138,6 +138,8 @@ def test_run_does_what_is_missing(data, tmp_path, monkeypatch, capsys):
     assert bad['metrics'] == {}
     run.main([*args, '--list'])
     assert '2 of 2 cells are done' in capsys.readouterr().out
+    run.main([*args, '--list', '--match', '^s.m-'])
+    assert '1 of 1 cells are done' in capsys.readouterr().out
 
 
 def test_cells_start_from_the_weights_and_the_seed(data):
