@@ -20,13 +20,13 @@ CONFIGS = sorted(
     for path in ROOT.glob(pattern)
     if '_base_' not in path.parts
 )
-# Those of dense pose are trained in test_densepose/test_configs.py, the
-# study's by the tests of the study.
+# Those of dense pose are trained in test_densepose/test_configs.py, those of
+# studies by the tests of the studies.
 TRAINED = [
     path
     for path in CONFIGS
     if path.parent.name not in ('densepose_rcnn', 'uv_rcnn')
-    and 'sampling_study' not in path.parts
+    and not path.parents[1].name.endswith('_study')
 ]
 
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.image import imsave
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmdense.apis import DensePoseInferencer
 from mmdense.densepose.functional.iuv_png import decode_iuv
@@ -30,6 +31,7 @@ def checkpoint(tmp_path_factory):
     cfg = Config.fromfile(LIGHT)
     shrink_model(cfg.model)
     cfg.model.test_cfg.rcnn.max_per_img = 3
+    init_default_scope('mmdet')
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
