@@ -26,5 +26,5 @@ class StopDiverged(Hook):
     def after_train_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
     ) -> None:
-        if not math.isfinite(float(outputs['loss'])):
+        if not math.isfinite(float(outputs['loss'].detach())):
             raise Diverged(runner.iter + 1)

@@ -83,16 +83,11 @@ class GivenBoxesHead(UVRoIHead):
     def predict_bbox(
         self, x, batch_img_metas, rpn_results_list, rcnn_test_cfg, rescale
     ) -> list[InstanceData]:
-        results = []
-        for given in rpn_results_list:
-            boxes = given.bboxes
-            results.append(
-                InstanceData(
-                    bboxes=boxes,
-                    scores=given.scores,
-                    labels=torch.zeros(
-                        len(boxes), dtype=torch.int64, device=boxes.device
-                    ),
-                )
+        return [
+            InstanceData(
+                bboxes=given.bboxes,
+                scores=given.scores,
+                labels=torch.zeros_like(given.scores, dtype=torch.int64),
             )
-        return results
+            for given in rpn_results_list
+        ]

@@ -1,10 +1,10 @@
 """Reading the result files."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from projects.dense_points_study.grid import Cell
+from projects.study_tools import results as study_results
 
 Results = Mapping[Cell, dict]
 
@@ -16,26 +16,29 @@ def read_results(folder: Path) -> dict[Cell, dict]:
     """All results of a folder.
 
     Raises:
-        ValueError: A file holds something else, or they are of trainings of
-            different lengths.
+        ValueError: A file holds something else, or they are of trainings that
+            differ in more than their cells.
     """
-    results = {}
-    for path in sorted(folder.glob('*.json')):
-        result = json.loads(path.read_text())
-        try:
-            cell = Cell(**result['cell'])
-            if result['diverged_at'] is None:
-                result['metrics']['gpsm_AP']
-        except (KeyError, TypeError) as error:
-            raise ValueError(f'{path} holds no result: {error}') from None
-        results[cell] = result
-    steps = {result['steps'] for result in results.values()}
-    if len(steps) > 1:
-        raise ValueError(
-            f'{folder} holds results of {sorted(steps)} steps, expected one '
-            'length: put them into folders of their own'
-        )
+    results = study_results.read_results(folder, Cell, _check)
+    for name, kind in (
+        ('steps', 'lengths'),
+        ('data', 'images'),
+        ('start', 'starting weights'),
+    ):
+        found = {result[name] for result in results.values()}
+        if len(found) > 1:
+            values = ', '.join(sorted(map(str, found)))
+            raise ValueError(
+                f'{folder} holds results of other {kind} each, {name} is '
+                f'{values}; expected one: put them into folders of their own'
+            )
     return results
+
+
+def _check(result: dict) -> None:
+    result['steps'], result['data'], result['start']
+    if result['diverged_at'] is None:
+        result['metrics']['gpsm_AP']
 
 
 def values_of(

@@ -3,7 +3,7 @@
     bash tools/quick_start_dense_pose.sh
     python tools/dataset_converters/synthetic_bodies.py \
         --out data/study_bodies --num-images 900 --size 128 --max-people 3 \
-        --val-fraction 0.16667
+        --val-fraction 0.16667 --seed 1
     python projects/dense_points_study/run.py --workers 2
     python projects/dense_points_study/run.py --list
 
@@ -13,6 +13,7 @@ several may run side by side. `report.py` makes the tables and the plots.
 """
 
 import argparse
+import hashlib
 import math
 import os
 import platform
@@ -127,7 +128,9 @@ def run_cell(
 
     Returns:
         What the result file holds; `diverged_at` is the step whose loss was
-        not finite any more, and there are no metrics then.
+        not finite any more, and there are no metrics then. `data` and `start`
+        are digests, by which results of other images or weights are told
+        apart.
     """
     import torch
     from mmengine.runner import Runner
@@ -147,6 +150,8 @@ def run_cell(
     return dict(
         cell=cell.to_dict(),
         steps=steps,
+        data=_digest(*sorted(Path(data).glob('annotations/*.json'))),
+        start=None if start is None else _digest(Path(start)),
         num_images=len(runner.train_dataloader.dataset),
         diverged_at=diverged_at,
         metrics={
@@ -163,6 +168,14 @@ def run_cell(
         torch=torch.__version__,
         python=platform.python_version(),
     )
+
+
+def _digest(*files: Path) -> str:
+    """The first digits of the SHA-256 of what is in files."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _spread(values) -> dict[str, float | None]:

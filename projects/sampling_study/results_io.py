@@ -1,10 +1,10 @@
 """Reading the result files."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from projects.sampling_study.grid import Cell
+from projects.study_tools import results as study_results
 
 Results = Mapping[Cell, dict]
 
@@ -15,16 +15,11 @@ def read_results(folder: Path) -> dict[Cell, dict]:
     Raises:
         ValueError: A file holds something else.
     """
-    results = {}
-    for path in sorted(folder.glob('*.json')):
-        result = json.loads(path.read_text())
-        try:
-            cell = Cell(**result['cell'])
-            result['metrics']['accuracy'], result['train']['num_sampled']
-        except (KeyError, TypeError) as error:
-            raise ValueError(f'{path} holds no result: {error}') from None
-        results[cell] = result
-    return results
+    return study_results.read_results(
+        folder,
+        Cell,
+        lambda r: (r['metrics']['accuracy'], r['train']['num_sampled']),
+    )
 
 
 def values_of(

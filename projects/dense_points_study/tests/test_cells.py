@@ -136,6 +136,8 @@ def test_run_does_what_is_missing(data, tmp_path, monkeypatch, capsys):
     assert good['num_images'] == 10
     assert 1 < bad['diverged_at'] <= 4
     assert bad['metrics'] == {}
+    assert good['data'] == bad['data']
+    assert good['start'] == bad['start'] != good['data']
     run.main([*args, '--list'])
     assert '2 of 2 cells are done' in capsys.readouterr().out
     run.main([*args, '--list', '--match', '^s.m-'])

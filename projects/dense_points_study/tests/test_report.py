@@ -21,6 +21,8 @@ def result(cell: Cell, ap: float | None, **train) -> dict:
     return dict(
         cell=cell.to_dict(),
         steps=400,
+        data='0d',
+        start='0e',
         diverged_at=7 if ap is None else None,
         metrics={} if ap is None else metrics,
         train={
@@ -147,10 +149,20 @@ def test_what_was_run(results):
     assert '7 minutes of one CPU core' in text
 
 
-def test_lengths_do_not_mix(tmp_path):
-    short = {**result(Cell(seed=1), 1.0), 'steps': 3}
-    write(tmp_path, [result(Cell(), 1.0), short])
-    with pytest.raises(ValueError, match=r'results of \[3, 400\] steps'):
+@pytest.mark.parametrize(
+    ('name', 'value', 'message'),
+    [
+        ('steps', 3, 'other lengths each, steps is 3, 400'),
+        ('data', '1d', 'other images each, data is 0d, 1d'),
+        ('start', None, 'other starting weights each, start is 0e, None'),
+    ],
+)
+def test_what_differs_in_more_than_cells_does_not_mix(
+    tmp_path, name, value, message
+):
+    other = {**result(Cell(seed=1), 1.0), name: value}
+    write(tmp_path, [result(Cell(), 1.0), other])
+    with pytest.raises(ValueError, match=message):
         read_results(tmp_path)
 
 
