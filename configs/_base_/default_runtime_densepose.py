@@ -9,7 +9,12 @@ default_hooks = dict(
     checkpoint=dict(
         type='mmdense.ShardedCheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'))
-custom_hooks = [dict(type='mmdense.ProgressBarHook')]
+custom_hooks = [
+    # Every rank normalises by its own batches; what is validated and saved
+    # is the mean over ranks. (Frozen statistics stay as they are.)
+    dict(type='SyncBuffersHook'),
+    dict(type='mmdense.ProgressBarHook'),
+]
 
 # mmengine's own does not run on CPUs.
 model_wrapper_cfg = dict(type='mmdense.ShardedDistributedDataParallel')
