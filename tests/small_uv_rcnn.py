@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
+from mmdense.densepose.structures.densepose_instances import SHAPE_OF_POINTS
 from mmdense.registry import MODELS
 from tests.dense_rois import random_instances
 
@@ -127,6 +128,7 @@ def small_batch(
                     ori_shape=(original, original),
                     scale_factor=(scale, scale),
                     img_id=i,
+                    **{SHAPE_OF_POINTS: (SIZE, SIZE)},
                 ),
                 gt_instances=instances,
             )

@@ -94,6 +94,13 @@ def _default_tta_model(host: str, model: ConfigDict) -> ConfigDict:
         return ConfigDict(type='mmdense.EmbeddingTTAModel')
     if host == 'mmpretrain':
         return ConfigDict(type='mmpretrain.AverageClsScoreTTA')
+    roi_head = (model.get('roi_head') or {}).get('type', '')
+    if getattr(roi_head, '__name__', roi_head).endswith('UVRoIHead'):
+        raise ValueError(
+            "mmdet's test-time augmentation merges boxes and masks and loses "
+            'dense pose: evaluate without --tta, or give a tta_model of your '
+            'own in the config'
+        )
     nms = dict(type='nms', iou_threshold=0.5)
     # mmdet registers it with mmengine, so it goes without a prefix.
     return ConfigDict(

@@ -2,10 +2,12 @@
 
 import math
 import shutil
+import uuid
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmdense.apis.config_check import check_file
@@ -99,6 +101,38 @@ def test_trains_two_steps(path, people, tmp_path, monkeypatch):
         assert parameter.isfinite().all(), name
         if '.uv_head.predictors.' in name and name.endswith('weight'):
             assert not parameter.equal(before[name]), name
+
+
+def train_on_a_rank(path: Path, people: Path, folder: Path) -> dict:
+    """An epoch of two steps on as many ranks as there are; the end of it."""
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.dataset.update(
+        data_root=str(people),
+        ann_file='annotations.json',
+        data_prefix=dict(img='images/'),
+    )
+    shrink(cfg)
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
+    cfg.train_dataloader.batch_size = 1
+    cfg.work_dir, cfg.launcher = str(folder), 'pytorch'
+    cfg.experiment_name = uuid.uuid4().hex
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 2
+    DefaultScope._instance_dict.clear()  # the process runs other tests too
+    return runner.model.module.state_dict()
+
+
+def test_ranks_end_with_one_model(people, tmp_path, ranks):
+    """Statistics of norms too: rank 0 saves for all, each validates."""
+    name = 'uv-rcnn_light_fpn_2xb4-10e_synthetic-bodies-192px.py'
+    path = ROOT / 'configs/uv_rcnn' / name
+    first, second = ranks(2)(train_on_a_rank, path, people, tmp_path)
+    for key, value in first.items():
+        assert value.equal(second[key]), key
+    means = [v for key, v in first.items() if key.endswith('running_mean')]
+    assert means
+    assert all(mean.any() for mean in means)  # not those they start with
 
 
 def test_names_of_weights_fit():

@@ -14,6 +14,10 @@ CONFIGS = {
     'mmdet': 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
     'mmpretrain': 'resnet/resnet50_8xb32_in1k.py',
 }
+UV_RCNN = (
+    Path(__file__).parents[2]
+    / 'configs/uv_rcnn/uv-rcnn_r50_fpn_1xb8-12e_synthetic-bodies.py'
+)
 
 
 @pytest.fixture(params=sorted(CONFIGS))
@@ -43,6 +47,15 @@ def test_default_tta_flips_and_fits_the_host(host, cfg):
     assert pack.type == last
     # All of it exists and takes the arguments given.
     assert check_config(cfg, 'tta') == []
+
+
+def test_default_tta_of_dense_pose_is_refused():
+    cfg = load_config(str(UV_RCNN))
+    with pytest.raises(ValueError, match='loses dense pose'):
+        enable_tta(cfg)
+    cfg.tta_model = dict(type='Mine')
+    enable_tta(cfg)
+    assert cfg.model.type == 'Mine'
 
 
 def test_tta_of_the_config_is_used(cfg):

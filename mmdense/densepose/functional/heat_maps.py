@@ -37,6 +37,8 @@ class HeatMapPoints:
 
     def __getitem__(self, index: Tensor) -> 'HeatMapPoints':
         """Some of the points, by mask or indices."""
+        if index.dtype == torch.bool:  # once, not for each field
+            index = index.nonzero().squeeze(1)
         return HeatMapPoints(
             **{name: value[index] for name, value in vars(self).items()}
         )

@@ -34,7 +34,8 @@ def dwa_weights(
         temperature: T.
 
     Returns:
-        (K,), of mean 1. A loss that was 0 counts as unchanged.
+        (K,), of mean 1. A loss that was 0, as before there are two windows,
+        counts as unchanged.
     """
     ratio = torch.where(before > 0, last / before, 1.0)
     return len(last) * torch.softmax(ratio / temperature, dim=0)

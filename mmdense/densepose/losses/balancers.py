@@ -35,6 +35,9 @@ class LossBalancer(BaseModule):
             have.
     """
 
+    #: Whether it makes sense of a loss below 0, as log-likelihoods are.
+    takes_negative = True
+
     def __init__(
         self,
         weights: Mapping[str, float] | None = None,
@@ -69,8 +72,12 @@ class LossBalancer(BaseModule):
         Returns:
             The same multiplied by their weights, and values to log.
         """
-        values = torch.stack([losses[task] for task in self.tasks])
-        values = values * values.new_tensor(self.weights)
+        values = torch.stack(
+            [
+                losses[task] * weight
+                for task, weight in zip(self.tasks, self.weights, strict=True)
+            ]
+        )
         balanced, factors = self.balance(values)
         log = {}
         if factors is not None:
@@ -144,14 +151,20 @@ class UncertaintyBalancer(LossBalancer):
     :math:`\sum_i e^{-s_i} L_i + s_i` with learned :math:`s_i`, 0 at first:
     Kendall et al., "Multi-Task Learning Using Uncertainty to Weigh Losses",
     CVPR 2018, with the factor 1/2 of regression left out for all tasks, so
-    that training starts with the fixed weights. A loss can be negative. The
-    head's optimizer trains :math:`s`; spare it weight decay with
+    that training starts with the fixed weights. What it returns can be
+    negative. A task that is 0 on all ranks, as without annotations, keeps its
+    :math:`s`. Losses that can be negative are refused: the sum would have no
+    lower bound.
+
+    The head's optimizer trains :math:`s`; spare it weight decay with
     `paramwise_cfg=dict(custom_keys={'log_variance': dict(decay_mult=0)})`.
 
     Args:
         weights: See :class:`LossBalancer`.
         tasks: See there.
     """
+
+    takes_negative = False
 
     def __init__(
         self,
@@ -163,7 +176,9 @@ class UncertaintyBalancer(LossBalancer):
 
     def balance(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         factors = (-self.log_variance).exp()
-        return losses * factors + self.log_variance, factors
+        is_there = _mean_over_ranks(losses) != 0
+        penalty = self.log_variance.where(is_there, 0)
+        return losses * factors + penalty, factors
 
 
 @MODELS.register_module()
@@ -172,7 +187,9 @@ class DWABalancer(LossBalancer):
 
     Dynamic weight average; see
     :func:`~mmdense.densepose.functional.loss_balancing.dwa_weights`. All
-    weigh the same during the first two windows.
+    weigh the same during the first two windows. Steps whose losses are not
+    finite are left out; losses that can be negative, of which a ratio says
+    nothing, are refused.
 
     Args:
         weights: See :class:`LossBalancer`.
@@ -183,6 +200,8 @@ class DWABalancer(LossBalancer):
     Raises:
         ValueError: As there, or an option is not positive.
     """
+
+    takes_negative = False
 
     def __init__(
         self,
@@ -200,22 +219,21 @@ class DWABalancer(LossBalancer):
         self.register_buffer('steps', torch.zeros(()))
 
     def balance(self, losses: Tensor) -> tuple[Tensor, Tensor]:
-        factors = torch.ones_like(losses)
-        if self.steps >= 2 * self.window:
-            factors = dwa_weights(
-                self.means[1], self.means[2], self.temperature
-            ).to(losses)
+        _, last, before = self.means
+        factors = dwa_weights(last, before, self.temperature).to(losses)
         if self.training:
-            self._record(_mean_over_ranks(losses))
+            self._record(_mean_over_ranks(losses).to(self.means))
         return losses * factors, factors
 
     def _record(self, losses: Tensor) -> None:
-        share = losses.to(self.means) / self.window
-        self.means[0] += share
-        self.steps += 1
-        if self.steps % self.window == 0:
-            self.means.copy_(self.means.roll(1, dims=0))
-            self.means[0] = 0
+        # All on the device: the host need not wait for it.
+        is_finite = losses.isfinite().all()
+        self.means[0] += losses.where(is_finite, 0) / self.window
+        self.steps += is_finite
+        is_full = is_finite & (self.steps % self.window == 0)
+        shifted = self.means.roll(1, dims=0)
+        shifted[0] = 0
+        self.means.copy_(shifted.where(is_full, self.means))
 
 
 @MODELS.register_module()
@@ -253,15 +271,15 @@ class RampBalancer(LossBalancer):
                 f'ramped names {", ".join(unknown)}, but the tasks are '
                 f'{", ".join(tasks)}'
             )
-        self.is_ramped = [task in ramped for task in tasks]
+        is_ramped = torch.tensor([task in ramped for task in tasks])
+        self.register_buffer('is_ramped', is_ramped, persistent=False)
         self.start, self.steps = start, _positive('steps', steps)
         self.register_buffer('done', torch.zeros(()))
 
     def balance(self, losses: Tensor) -> tuple[Tensor, Tensor]:
         share = (self.done / self.steps).clamp(max=1)
         ramp = (self.start + (1 - self.start) * share).to(losses)
-        is_ramped = torch.tensor(self.is_ramped, device=losses.device)
-        factors = torch.where(is_ramped, ramp, 1)
+        factors = torch.where(self.is_ramped, ramp, 1)
         if self.training:
             self.done += 1
         return losses * factors, factors

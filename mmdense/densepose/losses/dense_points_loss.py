@@ -34,9 +34,11 @@ class PointsLoss(BaseModule):
         tasks: Names of the losses it returns.
         fields: What it needs to be predicted beside U and V, a value for each
             part.
+        can_be_negative: Whether a loss can be below 0.
     """
 
     tasks: tuple[str, ...]
+    can_be_negative = False
     fields: tuple[str, ...] = ()
 
     def __init__(self, reduction: str) -> None:
@@ -178,6 +180,7 @@ class ConfidentPointsLoss(PointsLoss):
     """
 
     tasks = ('uv',)
+    can_be_negative = True
 
     def __init__(
         self,

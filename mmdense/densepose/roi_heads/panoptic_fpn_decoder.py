@@ -67,7 +67,15 @@ class PanopticFPNDecoder(BaseModule):
 
         Returns:
             (B, out_channels, h, w) of the finest.
+
+        Raises:
+            ValueError: There are fewer levels.
         """
+        if len(features) < self.num_levels:
+            raise ValueError(
+                f'uv_decoder has num_levels={self.num_levels}, but the neck '
+                f'makes {len(features)} levels'
+            )
         sizes = [level.shape[2:] for level in features]
         total = None
         for level, convs in enumerate(self.levels):

@@ -79,6 +79,10 @@ class ASPPTrunk(BaseModule):
 
     Attributes:
         out_channels: Channels that go out.
+
+    Raises:
+        ValueError: Groups of one channel, which leave nothing of the pooled
+            branch.
     """
 
     def __init__(
@@ -94,6 +98,12 @@ class ASPPTrunk(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if groups == aspp_channels:
+            raise ValueError(
+                'the pooled branch has one cell, so group norm needs more '
+                f'than one channel in a group: got groups={groups} with '
+                f'aspp_channels={aspp_channels}'
+            )
         self.branches = nn.ModuleList(
             [
                 conv_block(in_channels, aspp_channels, 1, groups=groups),

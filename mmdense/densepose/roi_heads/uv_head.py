@@ -13,7 +13,11 @@ from mmdense.registry import MODELS
 from ..functional.iuv import make_iuv, read_sigma
 from ..functional.point_losses import variance
 from ..losses.dense_points_loss import EPSILON
-from ..structures import DensePoseInstances, DensePoseResults
+from ..structures import (
+    DensePoseInstances,
+    DensePoseResults,
+    RaggedTensors,
+)
 from ..surface.parts import NUM_PARTS, SEGM_NAMES
 from .layers import init_convs
 from .uv_losses import UVLosses
@@ -98,6 +102,10 @@ class UVHead(BaseModule):
             raise ValueError(
                 "coarse_from='instance_masks' knows persons only: set "
                 f'coarse_channels=2, got {coarse_channels}'
+            )
+        if not isinstance(upsample, int) or upsample < 1:
+            raise ValueError(
+                f'upsample must be a whole number from 1 on, got {upsample}'
             )
         self.trunk = MODELS.build(trunk)
         self.losses = UVLosses(
@@ -246,17 +254,19 @@ class UVHead(BaseModule):
         Returns:
             `densepose`: :class:`DensePoseResults`, an IUV for each box, one
             pixel for each of the box. With `predict_sigma` also
-            `densepose_sigma`: of each box (h, w) float32.
+            `densepose_sigma`: :class:`RaggedTensors`, of each box (h, w)
+            float32.
         """
         maps = self.full_maps(self(x)) if len(x) else {}
         iuvs = self.make_iuvs(maps, boxes)
         fields: dict[str, Any] = {'densepose': DensePoseResults(iuvs)}
         if self.predict_sigma:
             epsilon = self.losses.points.epsilon
-            fields['densepose_sigma'] = [
+            sigmas = [
                 read_sigma(raw, iuv[0].long(), epsilon)
                 for raw, iuv in zip(maps.get('sigma_2', ()), iuvs, strict=True)
             ]
+            fields['densepose_sigma'] = RaggedTensors(sigmas)
         return fields
 
     @staticmethod

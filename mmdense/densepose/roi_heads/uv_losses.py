@@ -38,7 +38,8 @@ class UVLosses(BaseModule):
         legacy_batch_rules: See there.
 
     Raises:
-        ValueError: `coarse_from` is not known.
+        ValueError: `coarse_from` is not known, or the balancer cannot take
+            losses below 0, which those of points can be.
     """
 
     def __init__(
@@ -67,6 +68,14 @@ class UVLosses(BaseModule):
             loss_balancer,
             default_args=dict(tasks=('coarse', 'part', *self.points.tasks)),
         )
+        if self.points.can_be_negative and not self.balancer.takes_negative:
+            raise ValueError(
+                f'{type(self.points).__name__} can be negative, and '
+                f'{type(self.balancer).__name__} would make it run away to '
+                '-infinity or weigh it by chance: expected a balancer that '
+                'takes such losses, as StaticBalancer, RampBalancer and '
+                'SoftmaxBalancer do'
+            )
         self.coarse_from = coarse_from
         self.legacy_alignment = legacy_alignment
         self.legacy_batch_rules = legacy_batch_rules
@@ -156,10 +165,13 @@ class UVLosses(BaseModule):
         with_mask: Tensor,
         targets: Tensor,
     ) -> dict[str, Tensor]:
-        instance, part = dense.instance[with_uv], dense.part[with_uv]
+        # Indices: each use of a mask would wait for the device.
+        inside_rows = is_inside.nonzero().squeeze(1)
+        uv_rows = with_uv.nonzero().squeeze(1)
+        instance, part = dense.instance[uv_rows], dense.part[uv_rows]
         num_masks, num_points, num_uv = self._normalizers(
             torch.tensor(len(with_mask), device=part.device),
-            is_inside.sum(),
+            torch.tensor(len(inside_rows), device=part.device),
             self.points.weights(instance).sum(),
         )
         losses = {
@@ -167,12 +179,16 @@ class UVLosses(BaseModule):
                 maps['coarse'][with_mask], targets, num_masks
             )
         }
-        logits = samples[maps['part'].shape[-1]][is_inside].read(maps['part'])
+        at_points = samples[maps['part'].shape[-1]][inside_rows]
         losses['part'] = (
-            F.cross_entropy(logits, dense.part[is_inside], reduction='sum')
+            F.cross_entropy(
+                at_points.read(maps['part']),
+                dense.part[inside_rows],
+                reduction='sum',
+            )
             / num_points
         )
-        at_points = samples[maps['u'].shape[-1]][with_uv]
+        at_points = samples[maps['u'].shape[-1]][uv_rows]
         predicted = torch.stack(
             [at_points.read(maps[name], part) for name in ('u', 'v')], dim=1
         )
@@ -181,7 +197,7 @@ class UVLosses(BaseModule):
             for name in self.points.fields
         }
         losses.update(
-            self.points(predicted - dense.uv[with_uv], instance, num_uv, extra)
+            self.points(predicted - dense.uv[uv_rows], instance, num_uv, extra)
         )
         balanced, log = self.balancer(losses)
         return {

@@ -3,6 +3,7 @@
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules.samplers import SamplingResult
+from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import bbox2roi, bbox_overlaps, scale_boxes
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from mmdense.registry import MODELS
 
 from ..structures import DensePoseInstances
+from ..structures.densepose_instances import SHAPE_OF_POINTS
 
 # As in mmdet's forward, which is for counting operations and exporting.
 _NUM_FORWARD_ROIS = 100
@@ -68,6 +70,14 @@ class UVRoIHead(StandardRoIHead):
         if uv_decoder is not None:
             self.uv_decoder = MODELS.build(uv_decoder)
         self.min_iou, self.max_rois = min_iou, max_rois
+        sizes = {
+            layer.output_size for layer in self.uv_roi_extractor.roi_layers
+        }
+        if len(sizes) > 1 or any(height != width for height, width in sizes):
+            raise ValueError(
+                'roi_layer.output_size of uv_roi_extractor must be a square, '
+                f'got {", ".join(map(str, sorted(sizes)))} (height, width)'
+            )
 
     @property
     def with_mask(self) -> bool:
@@ -113,6 +123,31 @@ class UVRoIHead(StandardRoIHead):
             (N, C, h, w).
         """
         return self.uv_roi_extractor(self.uv_maps(x), rois)
+
+    def loss(
+        self,
+        x: tuple[Tensor, ...],
+        rpn_results_list: list[InstanceData],
+        batch_data_samples: list[DetDataSample],
+    ) -> dict:
+        """As mmdet, once the annotations are known to fit the images.
+
+        Raises:
+            ValueError: Images were resized after packing, without the points.
+        """
+        for sample in batch_data_samples:
+            packed = sample.metainfo.get(SHAPE_OF_POINTS)
+            found = sample.metainfo.get('img_shape')
+            if packed is not None and tuple(found) != tuple(packed):
+                raise ValueError(
+                    f'dense points are of an image of {tuple(packed)} px, but '
+                    f'it has {tuple(found)} px (height, width) now: '
+                    'batch_augments of the data preprocessor '
+                    '(BatchSyncRandomResize, BatchResize) do not move points; '
+                    'resize in the pipeline, by mmdet.RandomResize for '
+                    'example'
+                )
+        return super().loss(x, rpn_results_list, batch_data_samples)
 
     def mask_loss(
         self,

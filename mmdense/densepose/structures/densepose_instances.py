@@ -10,6 +10,10 @@ from torch import Tensor
 from ..functional.annotations import FRAME_SIZE
 from ..surface.parts import MIRROR_SEGM
 
+#: Key of the meta information of a sample: height and width of the image that
+#: its dense annotations are of.
+SHAPE_OF_POINTS = 'shape_of_points'
+
 Index = int | slice | Sequence[int] | Sequence[bool] | np.ndarray | Tensor
 
 

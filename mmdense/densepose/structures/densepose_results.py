@@ -1,16 +1,16 @@
 """The dense pose of the people detected in an image, ragged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..functional.iuv_png import check_iuv, decode_iuv, encode_iuv, iuv_size
-from .densepose_instances import Index
+from .ragged_tensors import RaggedTensors
 
 
-class DensePoseResults:
+class DensePoseResults(RaggedTensors):
     """What a model predicts for the pixels of N boxes.
 
     Of each box an IUV, a uint8 tensor (3, h, w): part 0..24 (0: not of the
@@ -18,9 +18,8 @@ class DensePoseResults:
     height and width of the box, at least 1; the pixels share out the box
     evenly. Boxes themselves are in `bboxes`, beside.
 
-    Like a list: `results[i]` is an IUV, `results[a:b]`, `results[mask]` and
-    `results[indices]` are containers. It can be a field of `InstanceData`, as
-    `pred_instances.densepose`. :meth:`compressed` holds PNGs instead, about a
+    `results[i]` is an IUV, what else can be done is that of
+    :class:`RaggedTensors`. :meth:`compressed` holds PNGs instead, about a
     tenth of the size, for results that are kept or sent to other ranks; they
     are unpacked when asked for.
 
@@ -34,39 +33,11 @@ class DensePoseResults:
     """
 
     def __init__(self, iuvs: Sequence[Tensor | np.ndarray | bytes]) -> None:
-        self._items = [_checked(item) for item in iuvs]
-
-    def __len__(self) -> int:
-        return len(self._items)
+        super().__init__([_checked(item) for item in iuvs])
 
     def __repr__(self) -> str:
         packed = sum(isinstance(item, bytes) for item in self._items)
         return f'{type(self).__name__}({len(self)} boxes, {packed} compressed)'
-
-    def __getitem__(self, index: Index) -> 'Tensor | DensePoseResults':
-        """An IUV, or a container of some.
-
-        Args:
-            index: An int, slice, mask or list of indices.
-
-        Raises:
-            IndexError: Out of range, or a mask of another length.
-        """
-        if isinstance(index, int | np.integer):
-            item = self._items[int(index)]
-            if isinstance(item, bytes):
-                return torch.from_numpy(decode_iuv(item))
-            return item
-        if isinstance(index, slice):
-            return self._of(self._items[index])
-        places = np.arange(len(self))
-        chosen = torch.as_tensor(index).cpu().numpy()
-        if chosen.size == 0 and chosen.dtype != bool:
-            chosen = chosen.astype(np.int64)
-        return self._of([self._items[i] for i in places[chosen].reshape(-1)])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -78,29 +49,27 @@ class DensePoseResults:
             for item in self._items
         ]
 
-    @classmethod
-    def cat(cls, results: Sequence['DensePoseResults']) -> 'DensePoseResults':
-        """The boxes of several containers, in order."""
-        return cls._of([item for part in results for item in part._items])
-
     def to(self, *args, **kwargs) -> 'DensePoseResults':
-        """Move to a device; compressed ones stay where they are."""
-        device = torch.empty(0, dtype=torch.uint8).to(*args, **kwargs).device
+        """Move to a device; compressed ones stay where they are.
+
+        A dtype is for boxes and scores, not for this.
+        """
+
+        def moved(item: Tensor) -> Tensor:
+            probe = torch.empty(0, dtype=item.dtype, device=item.device)
+            return item.to(probe.to(*args, **kwargs).device)
+
+        return self._mapped(moved)
+
+    def _mapped(
+        self, function: Callable[[Tensor], Tensor]
+    ) -> 'DensePoseResults':
         return self._of(
             [
-                item if isinstance(item, bytes) else item.to(device)
+                item if isinstance(item, bytes) else function(item)
                 for item in self._items
             ]
         )
-
-    def cpu(self) -> 'DensePoseResults':
-        return self.to('cpu')
-
-    def cuda(self) -> 'DensePoseResults':
-        return self.to('cuda')
-
-    def detach(self) -> 'DensePoseResults':
-        return self
 
     def compressed(self) -> 'DensePoseResults':
         """The same as PNGs."""
@@ -113,12 +82,11 @@ class DensePoseResults:
             for item in self._items
         ]
 
-    @classmethod
-    def _of(cls, items: list[Tensor | bytes]) -> 'DensePoseResults':
-        """A container of what has been checked."""
-        results = cls(())
-        results._items = items
-        return results
+    @staticmethod
+    def _unpacked(item: Tensor | bytes) -> Tensor:
+        if isinstance(item, bytes):
+            return torch.from_numpy(decode_iuv(item))
+        return item
 
 
 def _checked(item: Tensor | np.ndarray | bytes) -> Tensor | bytes:

@@ -7,6 +7,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmdense.registry import TRANSFORMS
 
 from ..structures import DensePoseBoxes
+from ..structures.densepose_instances import SHAPE_OF_POINTS
 
 
 @TRANSFORMS.register_module()
@@ -43,7 +44,11 @@ class PackDensePoseInputs(PackDetInputs):
         packed = super().transform(plain)
         kept = results.get('gt_ignore_flags')
         kept = slice(None) if kept is None else np.flatnonzero(kept == 0)
-        packed['data_samples'].gt_instances.densepose = dense[kept]
+        sample = packed['data_samples']
+        sample.gt_instances.densepose = dense[kept]
+        # What resizes later, without the points, is found out by this.
+        shape = sample.metainfo.get('img_shape')
+        sample.set_metainfo({SHAPE_OF_POINTS: shape})
         return packed
 
     @staticmethod

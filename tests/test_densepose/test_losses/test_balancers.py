@@ -13,6 +13,7 @@ from mmdense.densepose.losses import (
     UncertaintyBalancer,
 )
 from mmdense.densepose.losses.balancers import TASKS
+from mmdense.densepose.roi_heads.uv_losses import UVLosses
 
 VALUES = dict(zip(TASKS, (0.7, 3.2, 0.2, 0.1), strict=True))
 WEIGHTS = {'coarse': 5.0, 'u': 10.0}
@@ -103,6 +104,46 @@ def test_dwa():
     assert floats(log) == pytest.approx(
         {f'balance_{t}': 4 * p / sum(parts.values()) for t, p in parts.items()}
     )
+
+
+def test_uncertainty_leaves_a_task_without_samples_alone():
+    balancer = UncertaintyBalancer()
+    optimizer = torch.optim.SGD(balancer.parameters(), lr=1.0)
+    for _ in range(100):
+        optimizer.zero_grad()
+        losses, log = balancer(tensors({**VALUES, 'coarse': 0.0}))
+        assert losses['coarse'].item() == 0
+        assert log['balance_coarse'].item() == 1
+        sum(losses.values()).backward()
+        optimizer.step()
+    assert log['balance_u'].item() != 1
+
+
+def test_dwa_leaves_out_what_is_not_finite():
+    plain, hit = DWABalancer(window=3), DWABalancer(window=3)
+    for i in range(9):
+        values = {t: v * 1.1 ** (i * v) for t, v in VALUES.items()}
+        _, expected = plain(tensors(values))
+        _, found = hit(tensors(values))
+        assert floats(found) == floats(expected)
+        # Also where a window has just been filled.
+        for wrong in (math.inf, math.nan):
+            hit(tensors({**values, 'v': wrong}))
+    assert len(set(floats(found).values())) > 1
+
+
+@pytest.mark.parametrize('kind', BALANCERS)
+def test_losses_below_0(kind):
+    """Taken, or refused when the head is built."""
+    options = dict(
+        loss_points=dict(type='mmdense.ConfidentPointsLoss'),
+        loss_balancer=dict(type=f'mmdense.{kind.__name__}'),
+    )
+    if kind.takes_negative:
+        UVLosses(**options)
+        return
+    with pytest.raises(ValueError, match=f'{kind.__name__} would'):
+        UVLosses(**options)
 
 
 def test_dwa_goes_on_where_it_stopped():

@@ -2,6 +2,7 @@
 detectron2's names.
 """
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdense.densepose.detectron2_keys import keys_to_mmdense, model_options
+from mmdense.densepose.detectron2_checkpoint import from_detectron2
+from mmdense.densepose.detectron2_keys import (
+    config_name,
+    keys_to_mmdense,
+    model_options,
+)
 from mmdense.densepose.structures import DensePoseResults
 from mmdense.registry import MODELS
 from tests import golden
@@ -18,10 +24,8 @@ from tests.golden_densepose import filled, slice_of
 
 pytestmark = pytest.mark.golden
 
-BASE = (
-    Path(__file__).parents[3]
-    / 'configs/_base_/models/densepose-rcnn_r50_fpn.py'
-)
+CONFIGS = Path(__file__).parents[3] / 'configs/densepose_rcnn'
+BASE = CONFIGS.parent / '_base_/models/densepose-rcnn_r50_fpn.py'
 MODULES = golden.read_json('densepose/head_modules.json') or {'stats': {}}
 WHOLE = golden.read_json('densepose/whole_model.json') or {'stats': {}}
 OURS = {
@@ -46,22 +50,36 @@ def weights(model: str) -> dict[str, torch.Tensor]:
     pytest.skip(f'no keys of {model} in the golden data')
 
 
-def build(model: str, part: str | None = None) -> torch.nn.Module:
-    """Our model, or a part of its RoI head, with their weights."""
-    init_default_scope('mmdet')
+def build_part(model: str, part: str) -> torch.nn.Module:
+    """A part of our RoI head, with their weights."""
     state = keys_to_mmdense(weights(model))
     cfg = Config.fromfile(BASE)
     cfg.merge_from_dict(dict(model=model_options(state)))
-    cfg = cfg.model
+    prefix = f'roi_head.{part}.'
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in state.items()
+        if key.startswith(prefix)
+    }
+    return build(cfg.model.roi_head[part], state)
+
+
+def build_whole(model: str, folder: Path) -> torch.nn.Module:
+    """The shipped config of a file of theirs, with what it converts to."""
+    theirs, ours = folder / 'theirs.pkl', folder / 'ours.pth'
+    state = {name: value.numpy() for name, value in weights(model).items()}
+    theirs.write_bytes(pickle.dumps({'model': state}))
+    name = config_name(from_detectron2(theirs, ours))
+    theirs.unlink()  # 250 MB
+    cfg = Config.fromfile(CONFIGS / f'{name}.py').model
     cfg.backbone.init_cfg = None
-    if part is not None:
-        prefix = f'roi_head.{part}.'
-        cfg = cfg.roi_head[part]
-        state = {
-            key.removeprefix(prefix): value
-            for key, value in state.items()
-            if key.startswith(prefix)
-        }
+    state = torch.load(ours, weights_only=True)['state_dict']
+    ours.unlink()
+    return build(cfg, state)
+
+
+def build(cfg: dict, state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    init_default_scope('mmdet')
     module = MODELS.build(cfg).eval()
     wanted = module.state_dict()
     counts = {key for key in wanted if key.endswith('num_batches_tracked')}
@@ -97,7 +115,7 @@ def arrays():
 def test_decoder_and_pooling(arrays):
     init_default_scope('mmdet')
     levels = [given(f'p{i}') for i in range(2, 6)]
-    decoded = build('s1x', 'uv_decoder')(levels)
+    decoded = build_part('s1x', 'uv_decoder')(levels)
     compare(decoded, 'decoder_out', MODULES, arrays)
     boxes = torch.from_numpy(arrays['pool_boxes'])
     rois = torch.cat((torch.zeros(len(boxes), 1), boxes), dim=1)
@@ -118,9 +136,9 @@ def test_decoder_and_pooling(arrays):
 @torch.no_grad()
 def test_trunks(arrays):
     x = given('head_in')
-    trunk = build('s1x', 'uv_head').trunk
+    trunk = build_part('s1x', 'uv_head').trunk
     compare(trunk(x), 'v1convx_out', MODULES, arrays)
-    trunk = build('DL_s1x', 'uv_head').trunk
+    trunk = build_part('DL_s1x', 'uv_head').trunk
     compare(trunk.pyramid(x), 'deeplab_aspp_out', MODULES, arrays)
     compare(trunk(x), 'deeplab_out', MODULES, arrays)
 
@@ -128,7 +146,7 @@ def test_trunks(arrays):
 @pytest.mark.parametrize('model', MODELS_WITH_PREDICTORS)
 @torch.no_grad()
 def test_predictors(model, arrays):
-    head = build(model, 'uv_head')
+    head = build_part(model, 'uv_head')
     maps = head.full_maps(head.predict_maps(given('predictor_in')))
     compared = 0
     for name in MODULES['stats']:
@@ -141,11 +159,11 @@ def test_predictors(model, arrays):
 
 @pytest.mark.parametrize('model', ['s1x', 'DL_s1x'])
 @torch.no_grad()
-def test_whole_model(model):
+def test_whole_model(model, tmp_path):
     if not WHOLE['stats']:
         pytest.skip('no whole model in the golden data')
     arrays = golden.read_arrays('densepose/whole_model.npz')
-    detector = build(model)
+    detector = build_whole(model, tmp_path)
     image = torch.from_numpy(arrays['image_bgr_chw'])
     batch = detector.data_preprocessor(dict(inputs=[image], data_samples=[]))
     levels = detector.extract_feat(batch['inputs'])

@@ -1,15 +1,20 @@
 """The dense branch in a detector: what it learns from, and what it returns."""
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
 from torch.nn.parallel import DistributedDataParallel
 
 from mmdense.densepose.roi_heads import UVRoIHead
+from mmdense.densepose.roi_heads.trunks import ASPPTrunk
 from mmdense.densepose.structures import DensePoseResults
+from mmdense.registry import MODELS
 from tests import golden
 from tests.dense_rois import random_instances
 from tests.small_uv_rcnn import SIZE, small_batch, small_detector
@@ -306,6 +311,68 @@ def test_without_dense_annotations():
     del batch['data_samples'][0].gt_instances.densepose
     with pytest.raises(ValueError, match='PackDensePoseInputs'):
         losses_of(detector, batch)
+
+
+@pytest.mark.parametrize(
+    'augment',
+    [
+        dict(
+            type='BatchSyncRandomResize',
+            random_size_range=(256, 256),
+            size_divisor=1,
+            interval=1,
+        ),
+        dict(type='BatchResize', scale=(256, 256), pad_size_divisor=32),
+    ],
+    ids=lambda augment: augment['type'],
+)
+def test_resizing_after_packing_is_refused(augment):
+    detector = small_detector()
+    batch = small_batch([[20, 3], [4]])
+    for sample in batch['data_samples']:
+        sample.ignored_instances = InstanceData(bboxes=torch.zeros(0, 4))
+    detector.data_preprocessor.batch_augments = [MODELS.build(augment)]
+    MessageHub.get_current_instance().update_info('iter', 0)
+    # The first lets a batch pass before it resizes.
+    detector.data_preprocessor(deepcopy(batch), training=True)
+    data = detector.data_preprocessor(batch, training=True)
+    with pytest.raises(ValueError, match=r'of \(128, 128\) px.*\(256, 256\)'):
+        detector(**data, mode='loss')
+
+
+def test_padding_after_packing():
+    detector = small_detector()
+    padding = dict(type='BatchFixedSizePad', size=(192, 160), pad_mask=False)
+    detector.data_preprocessor.batch_augments = [MODELS.build(padding)]
+    losses = losses_of(detector, small_batch([[20, 3], [4]]))
+    assert losses['uv_num_points'] > 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            dict(uv_roi_extractor=dict(roi_layer=dict(output_size=(4, 8)))),
+            r'square, got \(4, 8\)',
+        ),
+        (dict(uv_head=dict(upsample=1.5)), 'upsample must .* got 1.5'),
+        (dict(uv_head=dict(upsample=0)), 'upsample must .* got 0'),
+    ],
+)
+def test_shapes_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        small_detector(**options)
+
+
+def test_more_levels_than_there_are():
+    detector = small_detector(uv_decoder=dict(num_levels=6))
+    with pytest.raises(ValueError, match=r'num_levels=6.* makes 5 levels'):
+        losses_of(detector, small_batch([[3]]))
+
+
+def test_group_norm_of_one_channel():
+    with pytest.raises(ValueError, match='more than one channel in a group'):
+        ASPPTrunk(aspp_channels=32, groups=32)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from mmdense.densepose.functional.iuv_png import encode_iuv
-from mmdense.densepose.structures import DensePoseResults
+from mmdense.densepose.structures import DensePoseResults, RaggedTensors
 
 SIZES = [(3, 4), (1, 1), (50, 20), (7, 2)]
 
@@ -69,6 +69,37 @@ def test_copies(results):
         _assert_are(copied, [0, 1, 2, 3])
     # A dtype is for boxes and scores, not for this.
     _assert_are(results.to(torch.float16), [0, 1, 2, 3])
+
+
+def test_without_a_device_nothing_moves():
+    there = DensePoseResults([torch.zeros(3, 2, 1, dtype=torch.uint8)])
+    there = there.to('meta')
+    for moved in (
+        there.to(torch.float16),
+        there.to(non_blocking=True),
+        there.detach(),
+    ):
+        assert moved[0].device.type == 'meta'
+        assert moved[0].dtype == torch.uint8
+
+
+def test_other_fields_of_different_sizes():
+    items = [torch.full(size, float(i)) for i, size in enumerate(SIZES)]
+    data = InstanceData(
+        scores=torch.arange(4.0), densepose_sigma=RaggedTensors(items)
+    )
+    for chosen, numbers in (
+        (data[torch.tensor([2, 0])], [2, 0]),
+        (data[data.scores > 1.5], [2, 3]),
+        (data[1], [1]),
+        (InstanceData.cat([data, data[:1]]), [0, 1, 2, 3, 0]),
+    ):
+        sigma = chosen.densepose_sigma
+        assert isinstance(sigma, RaggedTensors)
+        assert [x[0, 0].item() for x in sigma] == numbers
+    moved = data.to('meta').densepose_sigma
+    assert {x.device.type for x in moved} == {'meta'}
+    assert data.densepose_sigma.to(torch.float64)[3].dtype == torch.float64
 
 
 def test_field_of_instance_data(results):

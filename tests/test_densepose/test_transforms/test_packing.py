@@ -8,6 +8,7 @@ import torch
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.registry import init_default_scope
 
+from mmdense.densepose.structures.densepose_instances import SHAPE_OF_POINTS
 from mmdense.densepose.transforms import (
     LoadDensePoseAnnotations,
     PackDensePoseInputs,
@@ -40,7 +41,9 @@ def test_packed_sample(results):
     results['gt_ignore_flags'] = np.array([False, True, False])
     results['gt_bboxes'].translate_((-100, 0))
     results['img'] = results['img'][:, 100:]
+    results['img_shape'] = results['img'].shape[:2]
     sample = PackDensePoseInputs()(results)['data_samples']
+    assert sample.metainfo[SHAPE_OF_POINTS] == sample.img_shape
     instances = sample.gt_instances
     assert type(instances.bboxes) is HorizontalBoxes
     assert instances.labels.tolist() == [0, 2]
