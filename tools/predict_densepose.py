@@ -20,6 +20,10 @@ import mmdense  # noqa: F401 (mmcv may need our ops)
 from mmdense.apis import DensePoseInferencer
 from mmdense.apis.densepose_inferencer import PANELS
 from mmdense.apis.image_files import ENDINGS
+from mmdense.densepose.visualization.shrinking import shrink_image
+
+#: Pictures are shrunk to it in a sheet.
+SHEET_WIDTH = 2400
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.checkpoint,
             args.panels or PANELS,
             args.texture,
+            args.panel_size or None,
             device=args.device,
             show_progress=False,
         )
@@ -41,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pictures, unreadable = [], 0
     for file in files:
-        if cv2.imread(str(file)) is None:
+        if not can_be_read(file):
             unreadable += 1
             print(f'{file}: no image that can be read')
             continue
@@ -56,9 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             pred_score_thr=args.score_thr,
         )
         (picture,) = found['visualization']
-        cv2.imwrite(str(folder / f'{file.stem}.jpg'), picture[..., ::-1])
+        write(picture, folder / f'{file.stem}.jpg')
         if args.sheet is not None:
-            pictures.append(picture)
+            # They are all held until the end.
+            pictures.append(shrink_image(picture, SHEET_WIDTH))
         people = count(found['predictions'][0], args.score_thr)
         print(f'{file}: {people} people', flush=True)
     print(f'pictures: {folder}')
@@ -67,6 +73,28 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'all in one: {args.sheet}')
     if unreadable:
         sys.exit(f'error: {unreadable} of {len(files)} files cannot be read')
+
+
+def can_be_read(file: Path) -> bool:
+    """Whether it is an image, and not too large a one for OpenCV."""
+    try:
+        return cv2.imread(str(file)) is not None
+    except cv2.error:
+        return False
+
+
+def write(picture: np.ndarray, path: Path) -> None:
+    """Write an RGB picture.
+
+    Raises:
+        SystemExit: It cannot be written; JPEG ends at 65,500 px a side.
+    """
+    if not cv2.imwrite(str(path), picture[..., ::-1]):
+        height, width = picture.shape[:2]
+        sys.exit(
+            f'error: {path} cannot be written ({width} x {height} px); take '
+            'a smaller --panel-size, or a sheet that ends in .png'
+        )
 
 
 def count(prediction: Any, threshold: float) -> int:
@@ -83,7 +111,7 @@ def find_files(inputs: Sequence[Path]) -> list[Path]:
         FileNotFoundError: There is no such file or folder, or no image.
         ValueError: Two would be written to one name.
     """
-    files = []
+    files: list[Path] = []
     for path in inputs:
         if path.is_dir():
             files += sorted(
@@ -100,6 +128,8 @@ def find_files(inputs: Sequence[Path]) -> list[Path]:
             f'no image in {", ".join(map(str, inputs))}, expected files '
             f'ending in {" ".join(sorted(ENDINGS))}'
         )
+    # A photo and its folder may both be named.
+    files = list({file.resolve(): file for file in files}.values())
     by_name: dict[str, Path] = {}
     for file in files:
         other = by_name.setdefault(file.stem.lower(), file)
@@ -124,7 +154,7 @@ def write_sheet(pictures: Sequence[np.ndarray], path: Path) -> None:
         for picture in pictures
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+    write(np.concatenate(rows), path)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -137,13 +167,20 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--out-dir', type=Path, required=True)
     add('--config', help='with --checkpoint; default: the one in it')
     add('--checkpoint', type=Path, help='default: the light model that ships')
-    add('--limit', type=int, metavar='N', help='the first N images only')
+    add('--limit', type=whole, metavar='N', help='the first N images only')
     add('--score-thr', type=float, default=0.5, help='whom to draw (0.5)')
     add(
         '--panels',
         nargs='+',
         choices=PANELS,
         help='what to draw, side by side (all)',
+    )
+    add(
+        '--panel-size',
+        type=whole,
+        default=1280,
+        metavar='PX',
+        help='longer side of what is drawn of larger images (1280; 0: all)',
     )
     add('--texture', help="atlas image in DensePose's layout, 4 x 6 squares")
     add(
@@ -153,7 +190,17 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add('--sheet', type=Path, metavar='PNG', help='all pictures in one')
     add('--device', help="'cpu', 'cuda:0' ...; default: the accelerator")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.sheet is not None and not cv2.haveImageWriter(str(args.sheet)):
+        parser.error(f'--sheet must end in .png or .jpg, got {args.sheet}')
+    return args
+
+
+def whole(text: str) -> int:
+    """A number from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'expected 0 or more, got {text}')
+    return int(text)
 
 
 if __name__ == '__main__':

@@ -36,12 +36,15 @@ class DensePoseInferencer(DetInferencer):
         panels: What pictures show, beside each other; see
             :class:`~mmdense.densepose.visualization.DensePoseVisualizer`.
         texture: See there.
+        max_size: See there. It is of pictures alone: what is predicted is
+            that of the whole image.
         **kwargs: As for `mmdet.apis.DetInferencer`.
 
     Raises:
         FileNotFoundError: There is no such config, weights or texture.
         ValueError: A panel is not known, a config comes without weights, or
-            the model predicts no dense pose.
+            the model predicts no dense pose. When called: an array is not of
+            the kind above.
 
     Example:
         >>> predict = DensePoseInferencer()
@@ -55,6 +58,7 @@ class DensePoseInferencer(DetInferencer):
         weights: str | Path | None = None,
         panels: Sequence[str] = PANELS,
         texture: str | None = None,
+        max_size: int | None = 1280,
         **kwargs,
     ) -> None:
         if weights is None:
@@ -73,6 +77,7 @@ class DensePoseInferencer(DetInferencer):
             type='mmdense.DensePoseVisualizer',
             panels=panels,
             texture=texture,
+            max_size=max_size,
         )
         super().__init__(model, str(weights), **kwargs)
         head = getattr(self.model, 'roi_head', None)
@@ -88,6 +93,22 @@ class DensePoseInferencer(DetInferencer):
         # to `out_dir`, not to its backends.
         cfg.visualizer = self._painter
         return super()._init_visualizer(cfg)
+
+    def _inputs_to_list(self, inputs) -> list:
+        inputs = super()._inputs_to_list(inputs)
+        for x in inputs:
+            if isinstance(x, np.ndarray) and not (
+                x.dtype == np.uint8
+                and x.ndim == 3
+                and x.shape[2] == 3
+                and x.size
+            ):
+                raise ValueError(
+                    'expected images as (height, width, 3) uint8 arrays in '
+                    f'BGR order, got {x.shape} {x.dtype}; cv2.imread makes '
+                    'such arrays of all kinds of files'
+                )
+        return inputs
 
     def visualize(self, inputs, preds, **kwargs) -> list[np.ndarray] | None:
         """As mmdet, which takes arrays for RGB when it draws."""

@@ -194,3 +194,20 @@ def _overlap(a, b) -> float:
     both = max(width, 0) * max(height, 0)
     areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (a, b)]
     return both / (sum(areas) - both)
+
+
+@pytest.mark.parametrize(
+    'array',
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.uint16),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+    ids=lambda array: f'{array.shape} {array.dtype}',
+)
+def test_arrays_of_another_kind(checkpoint, array):
+    predict = DensePoseInferencer(weights=checkpoint, device='cpu')
+    with pytest.raises(ValueError, match='expected images as') as error:
+        predict([array])
+    assert f'got {array.shape} {array.dtype}' in str(error.value)

@@ -95,6 +95,30 @@ def test_nobody_and_no_image(predict, tmp_path):
     assert np.abs(picture[:20, -90:].astype(int) - 128).max() < 4
 
 
+def test_large_and_wide_photos(predict, tmp_path):
+    """Panels are no larger than asked for; what cannot be written is said."""
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    wide = np.full((30, 11000, 3), 99, np.uint8)
+    wide[:, 5500:] = 200
+    cv2.imwrite(str(folder / 'wide.png'), wide)
+    args = [folder, folder / 'wide.png', '--panels', 'image', 'parts']
+    done = predict(*args, '--out-dir', 'out', '--panel-size', 400)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('wide.png: ') == 1
+    picture = cv2.imread(str(tmp_path / 'out/vis/wide.jpg'))
+    assert picture.shape == (1, 804, 3)
+    assert np.abs(picture[0, [350, 754]].astype(int) - 200).max() < 20
+    args = [folder, *['--panels', *['image', 'U', 'V'] * 2]]
+    done = predict(*args, '--out-dir', 'two', '--panel-size', 0)
+    assert done.returncode == 1
+    assert 'wide.jpg cannot be written (66020 x 30 px)' in done.stderr
+    for option in ('--sheet=s.foo', '--limit=-1'):
+        done = predict(folder, '--out-dir', 'three', option)
+        assert done.returncode == 2
+        assert option.split('=')[1] in done.stderr
+
+
 def test_errors(predict, photos, tmp_path):
     twin = tmp_path / 'twin'
     twin.mkdir()

@@ -6,6 +6,9 @@ from torch import Tensor
 
 from .point_losses import variance
 
+#: Values of enlarged maps that are held at a time: 64 MiB.
+_MAX_VALUES = 2**24
+
 
 def resize_map(values: Tensor, height: int, width: int) -> Tensor:
     """Bilinear, (C, S, S) to (C, height, width)."""
@@ -32,8 +35,27 @@ def label_pixels(
         (height, width) int64: 0 where `coarse` says background, else the
         likeliest part (which may be 0).
     """
-    is_person = resize_map(coarse, height, width).argmax(0) > 0
-    return resize_map(part, height, width).argmax(0) * is_person
+    is_person = _likeliest(coarse, height, width) > 0
+    return _likeliest(part, height, width) * is_person
+
+
+def _likeliest(maps: Tensor, height: int, width: int) -> Tensor:
+    """(height, width) int64, the channel that is largest at each pixel."""
+    # All at once for most boxes; for one that fills a photo a few at a time.
+    count = max(_MAX_VALUES // (height * width), 1)
+    best = label = None
+    for first in range(0, len(maps), count):
+        values, channel = resize_map(
+            maps[first : first + count], height, width
+        ).max(0)
+        if best is None or label is None:
+            best, label = values, channel
+            continue
+        is_larger = values > best
+        best = torch.where(is_larger, values, best)
+        label = torch.where(is_larger, channel + first, label)
+    assert label is not None  # there are channels
+    return label
 
 
 def read_parts(values: Tensor, labels: Tensor) -> Tensor:

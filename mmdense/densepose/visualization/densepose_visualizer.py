@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from mmdense.registry import VISUALIZERS
 
 from ..structures import DensePoseInstances, DensePoseResults
-from . import drawing, textures
+from . import drawing, shrinking, textures
 
 PANELS = ('image', 'boxes', 'parts', 'U', 'V', 'texture')
 
@@ -40,12 +40,15 @@ class DensePoseVisualizer(DetLocalVisualizer):
         texture: Path of an atlas image in DensePose's layout; None: squares
             in the colors of the parts.
         dense_alpha: Opacity of predicted parts, U, V and texture.
+        max_size: Of a panel, the longer side in px: larger images are
+            drawn smaller. None: as they are.
         alpha: Opacity of boxes and instance masks.
         **kwargs: As for `mmdet.DetLocalVisualizer`.
 
     Raises:
         FileNotFoundError: There is no such texture.
-        ValueError: A panel is not known, or the texture cannot be used.
+        ValueError: A panel is not known, the texture cannot be used, or
+            `max_size` is below 1.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class DensePoseVisualizer(DetLocalVisualizer):
         point_radius: float | None = None,
         texture: str | None = None,
         dense_alpha: float = 0.8,
+        max_size: int | None = None,
         alpha: float = 0.5,
         **kwargs,
     ) -> None:
@@ -64,13 +68,27 @@ class DensePoseVisualizer(DetLocalVisualizer):
                 f'panels must be some of {", ".join(PANELS)}, got '
                 f'{list(panels)}'
             )
+        if max_size is not None and max_size < 1:
+            raise ValueError(
+                f'max_size must be at least 1 px, or None, got {max_size}'
+            )
         super().__init__(name, *args, alpha=alpha, **kwargs)
         self.panels = tuple(panels)
         self.point_radius, self.dense_alpha = point_radius, dense_alpha
+        self.max_size = max_size
         if texture is None:
             self.texture = textures.checkers()
         else:
             self.texture = textures.read_atlas(texture)
+
+    def get_image(self) -> np.ndarray:
+        """The picture, with what was drawn since it was set."""
+        axes = self.ax_save
+        over = (axes.lines, axes.patches, axes.collections, axes.texts)
+        if self._image is None or any(map(len, over)) or len(axes.images) > 1:
+            return super().get_image()
+        # A canvas takes many times the memory of a wide picture.
+        return self._image.copy()
 
     def _draw_instances(
         self,
@@ -89,6 +107,14 @@ class DensePoseVisualizer(DetLocalVisualizer):
         is_prediction = isinstance(instances.densepose, DensePoseResults)
         if is_prediction:
             iuv = _join(instances, *image.shape[:2])
+        if self.max_size is not None:
+            large = image
+            image = shrinking.shrink_image(large, self.max_size)
+            height, width = image.shape[:2]
+            scale = width / large.shape[1], height / large.shape[0]
+            instances = shrinking.shrink_people(instances, scale)
+            if is_prediction:
+                iuv = shrinking.shrink_iuv(iuv, height, width)
         drawn = []
         for panel in self.panels:
             if panel == 'image':
@@ -114,14 +140,16 @@ class DensePoseVisualizer(DetLocalVisualizer):
     def _draw_iuv(
         self, image: np.ndarray, iuv: np.ndarray, panel: str
     ) -> np.ndarray:
+        where = iuv[0] > 0
+        pixels = iuv[:, where]
         if panel == 'parts':
-            colors = drawing.PART_COLORS[iuv[0]]
+            colors = drawing.PART_COLORS[pixels[0]]
         elif panel == 'texture':
-            colors = textures.look_up(self.texture, iuv)
+            colors = textures.look_up(self.texture, pixels)
         else:
-            values = iuv['IUV'.index(panel)]
+            values = pixels['IUV'.index(panel)]
             colors = drawing.value_colors(values / 255)
-        return drawing.paint_where(image, colors, iuv[0] > 0, self.dense_alpha)
+        return drawing.paint_where(image, colors, where, self.dense_alpha)
 
     def _draw_dense(
         self, image: np.ndarray, dense: DensePoseInstances, panel: str

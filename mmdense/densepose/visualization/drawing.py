@@ -11,7 +11,8 @@ from ..surface.parts import NUM_PARTS, SEGM_NAMES
 
 Image = NDArray[np.uint8]
 
-_COLORMAP = 'turbo'
+_COLORS = (matplotlib.colormaps['turbo'](np.arange(256))[:, :3] * 255).round()
+VALUE_COLORS = _COLORS.astype(np.uint8)
 
 
 def label_colors(count: int) -> Image:
@@ -35,8 +36,8 @@ SEGM_COLORS = label_colors(len(SEGM_NAMES) - 1)
 
 def value_colors(values: NDArray) -> Image:
     """Colors of values in [0, 1], (n, 3) RGB."""
-    rgba = matplotlib.colormaps[_COLORMAP](np.asarray(values))
-    return (rgba[..., :3] * 255).round().astype(np.uint8)
+    places = np.clip(np.asarray(values) * 256, 0, 255).astype(np.uint8)
+    return VALUE_COLORS[places]
 
 
 def place_labels(
@@ -90,7 +91,8 @@ def place_iuvs(
 
 def paint_labels(image: Image, labels: Image, alpha: float = 0.6) -> Image:
     """Blend the colors of part labels into an image, background untouched."""
-    return paint_where(image, SEGM_COLORS[labels], labels > 0, alpha)
+    where = labels > 0
+    return paint_where(image, SEGM_COLORS[labels[where]], where, alpha)
 
 
 def paint_where(
@@ -100,12 +102,14 @@ def paint_where(
 
     Args:
         image: (H, W, 3) RGB.
-        colors: (H, W, 3) RGB.
-        where: (H, W), the pixels to paint.
+        colors: (n, 3) RGB, of the pixels to paint, row by row.
+        where: (H, W), the n pixels to paint.
         alpha: Opacity.
     """
-    blended = image * (1 - alpha) + colors * alpha
-    return np.where(where[..., None], blended, image).astype(np.uint8)
+    image = image.copy()
+    # Of a large photo a person is a small part.
+    image[where] = image[where] * (1 - alpha) + colors * alpha
+    return image
 
 
 def paint_points(

@@ -4,6 +4,7 @@ import torch
 from matplotlib.image import imread, imsave
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from mmdense.densepose.structures import DensePoseInstances, DensePoseResults
@@ -12,6 +13,7 @@ from mmdense.densepose.visualization import (
     drawing,
     textures,
 )
+from mmdense.densepose.visualization.shrinking import shrink_people
 
 HEIGHT, WIDTH = 120, 160
 POINTS = [[30.5, 40.5], [100.5, 20.5]]
@@ -133,6 +135,61 @@ def test_predictions(tmp_path):
         assert (panel[55:100] == 90).all()
         assert (panel[:100, 51:] == 90).all()
     assert (texture[:55, :45] != 90).any(axis=2).all()
+
+
+@pytest.mark.parametrize('what', ['annotated', 'predicted'])
+def test_smaller_panels(tmp_path, what):
+    """Boxes, masks, points and pixels are where they are in the large one."""
+    panels = ['image', 'boxes', 'parts', 'V']
+    paint = draw if what == 'annotated' else draw_prediction
+    large = paint(tmp_path, panels=panels)
+    small = paint(tmp_path, panels=panels, max_size=WIDTH // 2)
+    assert paint(tmp_path, panels=panels, max_size=999).shape == large.shape
+    half = HEIGHT // 2, WIDTH // 2
+    assert small.shape == (half[0], 4 * half[1] + 3 * 4, 3)
+    for i in (2, 3):
+        expected = large[:, i * (WIDTH + 4) :][:, :WIDTH]
+        found = small[:, i * (half[1] + 4) :][:, : half[1]]
+        # Captions are at the bottom; they and discs have their own sizes.
+        is_near = np.abs(expected[::2, ::2] - found)[:35].max(2) < 12
+        assert is_near.mean() > 0.9
+        assert (found[:35] != 90).any(2).mean() > 0.01
+    with pytest.raises(ValueError, match='max_size must be'):
+        DensePoseVisualizer(max_size=0)
+
+
+def test_masks_of_smaller_panels():
+    people = sample().gt_instances
+    masks = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    masks[:, 20:60, 40:80] = 1
+    people = InstanceData(
+        bboxes=people.bboxes.tensor, densepose=people.densepose
+    )
+    for kind in (BitmapMasks(masks, HEIGHT, WIDTH), torch.tensor(masks) > 0):
+        people.masks = kind
+        found = shrink_people(people, (0.5, 0.25))
+        assert found.bboxes.tolist() == [[10, 2.5, 42, 18.5]]
+        expected = [[x / 2, y / 4] for x, y in POINTS]
+        assert found.densepose.xy.tolist() == expected
+        small = np.asarray(getattr(found.masks, 'masks', found.masks))
+        rows, columns = small[0].nonzero()
+        assert (rows.min(), rows.max()) == (5, 14)
+        assert (columns.min(), columns.max()) == (20, 39)
+
+
+def test_what_is_drawn_later_is_in_the_picture():
+    painter = DensePoseVisualizer(panels=['parts'])
+    painter.dataset_meta = {'classes': ('person',), 'palette': [(255, 0, 0)]}
+    image = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
+    painter.add_datasample('x', image, prediction(), draw_gt=False)
+    before = painter.get_image()
+    painter.draw_bboxes(torch.tensor([[100.0, 20, 150, 90]]))
+    after = painter.get_image()
+    assert before.shape == after.shape
+    changed = np.abs(after.astype(int) - before).max(2) > 50
+    rows, columns = changed.nonzero()
+    assert abs(rows.min() - 20) < 3
+    assert abs(columns.max() - 150) < 3
 
 
 @pytest.mark.parametrize(
