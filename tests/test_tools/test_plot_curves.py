@@ -59,3 +59,31 @@ def test_the_command_draws_a_panel_for_each_scalar(tmp_path):
 def test_a_folder_without_scalars_is_named(tool, tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         tool.read_scalars(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (None, 'holds no */vis_data/scalars.json; give the work dir'),
+        (
+            '{"loss": 1.0, "step": 1}\n{"loss": 2.',
+            'line 2 is cut off or no li',
+        ),
+        ('[1]', 'line 1 is cut off or no line of a log'),
+        ('{"loss": 1.0}', 'expected an object with step'),
+        ('{"lr": "none", "step": 1}', 'nothing to draw'),
+    ],
+)
+def test_errors_end_in_a_line(tool, tmp_path, monkeypatch, text, message):
+    if text is not None:
+        write(tmp_path, '20260101_000000', [])
+        file = tmp_path / '20260101_000000/vis_data/scalars.json'
+        file.write_text(text)
+    monkeypatch.setattr('sys.argv', ['plot_curves', str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        tool.main()
+    (line,) = str(stopped.value).splitlines()
+    assert line.startswith('error: ')
+    assert str(tmp_path) in line
+    assert message in line
+    assert not (tmp_path / 'curves.png').exists()

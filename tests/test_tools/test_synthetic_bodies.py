@@ -123,6 +123,44 @@ def test_a_sheet_alone(tool, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ('fraction', 'warns'), [('0.3', True), ('0', False), ('0.5', False)]
+)
+def test_no_image_for_validation(tool, tmp_path, capsys, fraction, warns):
+    args = ['--num-images', '2', '--size', '64', '--workers', '1']
+    args += ['--out', str(tmp_path), '--val-fraction', fraction]
+    assert tool.main(args) == 0
+    told = ' '.join(capsys.readouterr().err.split())
+    assert ('warning: none of 2 images is for validation' in told) == warns
+    assert ('expected --num-images 4 or more' in told) == warns
+    content = json.loads((tmp_path / 'annotations/val.json').read_text())
+    assert bool(content['images']) == (fraction == '0.5')
+
+
+def test_photos_are_checked_before_anything_is_written(tool, tmp_path, capsys):
+    photos, out = tmp_path / 'photos', tmp_path / 'out'
+    photos.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    for name in ('a.jpg', 'b.png', 'c.jpg', 'd.png'):
+        Image.fromarray(pixels).save(photos / name)
+    for name in ('c.jpg', 'd.png'):
+        whole = (photos / name).read_bytes()
+        (photos / name).write_bytes(whole[: len(whole) // 2])
+    args = ['--num-images', '2', '--size', '64', '--workers', '1']
+    args += ['--out', str(out), '--backgrounds', str(photos)]
+    assert tool.main(args) == 1
+    told = ' '.join(capsys.readouterr().err.split())
+    assert 'error: 2 of 4 photos cannot be used; delete or replace' in told
+    assert 'c.jpg cannot be read' in told
+    assert 'd.png cannot be read' in told
+    assert not out.exists()
+    # What it says can be done.
+    for name in ('c.jpg', 'd.png'):
+        (photos / name).unlink()
+    assert tool.main(args) == 0
+    assert len(files_in(out / 'train')) == 2
+
+
+@pytest.mark.parametrize(
     ('args', 'message'),
     [
         (('--num-images', '0'), '--num-images must be within 1'),

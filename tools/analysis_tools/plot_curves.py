@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ def read_scalars(work_dir: Path) -> list[dict]:
 
     Raises:
         FileNotFoundError: Nothing was logged there.
+        ValueError: A line of a file is none of a log.
     """
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
@@ -31,11 +33,24 @@ def read_scalars(work_dir: Path) -> list[dict]:
         )
     merged: dict[tuple, dict] = {}
     for file in files:
-        for line in file.read_text().splitlines():
-            row = json.loads(line)
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            row = _row(line, f'{file}, line {number}')
             kind = 'train' if 'loss' in row else 'val'
             merged[kind, row['step']] = row
     return list(merged.values())
+
+
+def _row(line: str, where: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        row = None
+    if not isinstance(row, dict) or 'step' not in row:
+        raise ValueError(
+            f'{where} is cut off or no line of a log: expected an object '
+            f'with step, got {line[:60]!r}; take the line out'
+        )
+    return row
 
 
 def collect(rows: list[dict]) -> dict[str, tuple[list, list, str]]:
@@ -67,8 +82,16 @@ def plot(runs: dict[str, dict], path: Path, columns: int = 3) -> None:
         runs: Curves by name, by run.
         path: The picture to write.
         columns: Panels per row.
+
+    Raises:
+        ValueError: There is no curve.
     """
     names = list(dict.fromkeys(n for run in runs.values() for n in run))
+    if not names:
+        raise ValueError(
+            f'nothing to draw: {", ".join(runs)} logged no losses or metrics, '
+            'as of runs that stopped before they logged any'
+        )
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4 * columns, 2.8 * rows), layout='constrained')
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -89,7 +112,7 @@ def plot(runs: dict[str, dict], path: Path, columns: int = 3) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and draw."""
+    """Parse the arguments and draw; errors of the user end in one line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'work_dirs', nargs='+', type=Path, help='work dirs of training runs'
@@ -99,8 +122,11 @@ def main() -> None:
     )
     args = parser.parse_args()
     out = args.out or args.work_dirs[0] / 'curves.png'
-    runs = {str(d): collect(read_scalars(d)) for d in args.work_dirs}
-    plot(runs, out)
+    try:
+        runs = {str(d): collect(read_scalars(d)) for d in args.work_dirs}
+        plot(runs, out)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
     print(f'wrote {out}')
 
 

@@ -34,13 +34,14 @@ from rich.progress import (
 )
 
 from mmdense.densepose.surface.posing import BODY_FILE, PosableBody
-from mmdense.densepose.synthetic.backgrounds import find_photos
 from mmdense.densepose.synthetic.data_set import (
     Journal,
+    least_with_val,
     split_of,
     write_image,
 )
 from mmdense.densepose.synthetic.motions import read_motions
+from mmdense.densepose.synthetic.photos import check_photos, find_photos
 from mmdense.densepose.synthetic.sample import make_sample
 from mmdense.densepose.synthetic.scene import MAX_PEOPLE
 from mmdense.densepose.synthetic.sheet import draw_sheet
@@ -163,7 +164,11 @@ def run(args: argparse.Namespace, console: Console) -> None:
     motions = read_motions(
         args.bvh, PosableBody.load(), args.bvh_joints, args.bvh_rest_frame
     )
-    photos = find_photos(args.backgrounds) if args.backgrounds else ()
+    photos: Sequence[Path] = ()
+    if args.backgrounds:
+        photos = find_photos(args.backgrounds)
+        with console.status('reading the photos'):
+            check_photos(photos, args.workers)
     start_worker(motions, args.bvh_share, photos)
     make = partial(
         make_sample,
@@ -179,6 +184,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         )
     if args.out is None:
         return
+    warn_of_empty_val(args, console)
     journal = Journal(args.out, image_options(args, motions, photos))
     missing = [i for i in range(args.num_images) if i not in journal.places]
     make_record = partial(
@@ -220,6 +226,21 @@ def check(args: argparse.Namespace) -> None:
                 f'--{name.replace("_", "-")} must be within {low} and {high}, '
                 f'got {getattr(args, name)}'
             )
+
+
+def warn_of_empty_val(args: argparse.Namespace, console: Console) -> None:
+    """Say so before images are made, if none of them is for validation."""
+    if not args.val_fraction:
+        return
+    least = least_with_val(args.val_fraction)
+    if args.num_images < least:
+        text = (
+            f'warning: none of {args.num_images} images is for validation at '
+            f'--val-fraction {args.val_fraction}, so val.json will be empty, '
+            f'which data sets refuse; expected --num-images {least} or more, '
+            'a larger fraction, or 0 to have no warning'
+        )
+        console.print(text, markup=False, highlight=False)
 
 
 def image_options(

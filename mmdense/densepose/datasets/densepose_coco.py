@@ -1,6 +1,5 @@
 """People with dense annotations in DensePose-COCO's format."""
 
-import json
 import warnings
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..functional.annotations import (
     is_dense,
     read_points,
 )
+from ..functional.validation import read_file
 from ..transforms.compatibility import check_transforms
 
 _VALIDATE = 'tools/misc/validate_densepose.py lists all problems of a file'
@@ -25,6 +25,13 @@ class _CocoByPlace(COCO):
     Published files of DensePose-COCO hold some ids twice. By id the later
     annotation would come up twice and the earlier one never.
     """
+
+    def __init__(self, annotation_file: str) -> None:
+        super().__init__()
+        # Not by the host, which takes the lists of a file for granted.
+        self.dataset = read_file(annotation_file)
+        self.createIndex()
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
     def get_ann_ids(self, img_ids=(), *args, **kwargs) -> list[int]:
         if not self._places_by_image:
@@ -74,8 +81,9 @@ class DensePoseCocoDataset(CocoDataset):
 
     Raises:
         ValueError: A dense annotation cannot be used; a class is not a
-            category of the file; or the pipeline has a transform that would
-            lose or misalign dense points.
+            category of the file; `data_prefix` does not say where images are;
+            no image is there, or left by `filter_cfg`; or the pipeline has a
+            transform that would lose or misalign dense points.
     """
 
     METAINFO = {'classes': ('person',), 'palette': [(220, 20, 60)]}
@@ -97,18 +105,20 @@ class DensePoseCocoDataset(CocoDataset):
         check_transforms(self.pipeline)
 
     def load_data_list(self) -> list[dict]:
+        if 'img' not in self.data_prefix:
+            raise ValueError(
+                f'data_prefix has no img, got {self.data_prefix}: give '
+                "data_prefix=dict(img='...'), the folder that file_name of "
+                f'{self.ann_file} is relative to'
+            )
         self._dropped: list[str] = []
         self._outside: list[str] = []
         try:
             data_list = super().load_data_list()
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{self.ann_file} is no JSON file or cut off: {error}'
-            ) from None
         except KeyError as error:
             raise ValueError(
-                f'{self.ann_file}: an image or annotation has no {error}; '
-                f'{_VALIDATE}'
+                f'{self.ann_file}: an image, annotation or category has no '
+                f'{error}; {_VALIDATE}'
             ) from error
         if len(self.cat_ids) != len(self.metainfo['classes']):
             raise ValueError(
@@ -173,13 +183,25 @@ class DensePoseCocoDataset(CocoDataset):
         return False
 
     def filter_data(self) -> list[dict]:
+        if not self.data_list:
+            raise ValueError(
+                f'{self.ann_file} has no images, expected at least one'
+            )
         infos = super().filter_data()
-        if self.test_mode or not (self.filter_cfg or {}).get(
+        left = f'{len(infos)} by filter_empty_gt and min_size'
+        if not self.test_mode and (self.filter_cfg or {}).get(
             'filter_no_densepose', False
         ):
-            return infos
-        return [
-            info
-            for info in infos
-            if any('densepose' in person for person in info['instances'])
-        ]
+            infos = [
+                info
+                for info in infos
+                if any('densepose' in person for person in info['instances'])
+            ]
+            left += f', {len(infos)} of these by filter_no_densepose'
+        if not infos:
+            raise ValueError(
+                f'{self.ann_file}: filter_cfg={self.filter_cfg} leaves none '
+                f'of {len(self.data_list)} images ({left}); change it, or '
+                'give a file with such images'
+            )
+        return infos

@@ -35,14 +35,16 @@ class DensePoseCocoMetric(DensePoseMetric):
         kappa: Tolerance in metres; 0.255 for the first paper's. None: the
             surface's, by part, as in the challenges.
         lowest_threshold: Where AP starts; the highest is 0.95.
-        max_detections: Of an image, by falling score.
+        max_detections: How many of an image and category are scored, by
+            falling score.
         strict: Correct what is wrong in the published evaluator; the scores
             are no longer comparable with its.
         classes: Names of categories in the order of the labels. None: those
             of the data set.
         by_part: Log errors by part, and which parts are confused, too.
-        outfile_prefix: Save detections in `<outfile_prefix>.densepose.json`,
-            in the layout of the challenges.
+        outfile_prefix: Save all detections in
+            `<outfile_prefix>.densepose.json`, in the layout of the
+            challenges. Until the end they are held in memory, as PNGs.
         format_only: Do nothing else.
         collect_device: As in mmengine.
         prefix: As in mmengine.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from torch import Tensor
@@ -96,12 +97,14 @@ class DensePoseMetric(BaseMetric):
             data_samples: Each with `img_id` and `pred_instances`: `bboxes`
                 (N, 4) as x1, y1, x2, y2 in px, `scores`, `labels` and
                 `densepose`, a :class:`DensePoseResults`, all of the image as
-                it is in the file.
+                it is in the file. `ori_shape` (height, width), if it is
+                there, must be what is annotated.
 
         Raises:
             KeyError: A sample lacks one of them.
-            ValueError: An image is not in the annotation file, an IUV does
-                not fit its box, or an annotation cannot be used.
+            ValueError: An image is not in the annotation file or of another
+                size than it says, an IUV does not fit its box, or an
+                annotation cannot be used.
 
         With several ranks errors wait for :meth:`evaluate`: a rank that
         raised alone would leave the others hanging.
@@ -121,6 +124,7 @@ class DensePoseMetric(BaseMetric):
     ) -> tuple[list[ImageResult], list[Detection]]:
         ground_truth = self.ground_truth
         image_id, labels, detections = _predictions(sample)
+        self._check_size(sample)
         kept, saved = [], []
         if labels.size and labels.max() >= len(ground_truth.category_ids):
             raise ValueError(
@@ -149,6 +153,22 @@ class DensePoseMetric(BaseMetric):
                     )
                 ]
         return kept, saved
+
+    def _check_size(self, sample: dict) -> None:
+        """See that the image is the one that was annotated."""
+        image_id, shape = sample['img_id'], sample.get('ori_shape')
+        if shape is None or not self.ground_truth.has_image(image_id):
+            return
+        found, expected = tuple(shape[:2]), self.ground_truth.size(image_id)
+        if found != expected:
+            file = sample.get('img_path')
+            name = f'image {image_id}' + (f' ({file})' if file else '')
+            raise ValueError(
+                f'{name} is {found[0]} x {found[1]} (height x width), but '
+                f'{self.ground_truth.name} says {expected[0]} x '
+                f'{expected[1]}: detections would be compared in the wrong '
+                'place; evaluate the images that were annotated'
+            )
 
     def _score(self, image_id, category_id, people, detections) -> ImageResult:
         try:
@@ -207,9 +227,10 @@ def _predictions(sample: dict) -> tuple[Any, np.ndarray, Detections]:
             f'{missing or "img_id"}. densepose comes from UVRoIHead.predict, '
             "img_id from the meta_keys of the pipeline's last transform"
         )
-    boxes = _array(fields['bboxes'])
+    corners = fields['bboxes'].detach()
     # In their own precision, which the size of an IUV is computed in, too.
-    boxes[:, 2:] -= boxes[:, :2]
+    sizes = corners[:, 2:] - corners[:, :2]
+    boxes = _array(torch.cat([corners[:, :2], sizes], dim=1))
     iuvs = fields['densepose']
     if not isinstance(iuvs, DensePoseResults):
         raise TypeError(
@@ -229,4 +250,6 @@ def _predictions(sample: dict) -> tuple[Any, np.ndarray, Detections]:
 
 
 def _array(values: Tensor) -> np.ndarray:
+    if values.dtype == torch.bfloat16:  # numpy has none
+        values = values.float()
     return values.detach().cpu().numpy().copy()

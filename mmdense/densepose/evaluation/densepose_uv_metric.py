@@ -20,7 +20,7 @@ class DensePoseUVMetric(DensePoseMetric):
     Args:
         ann_file: As for :class:`DensePoseCocoMetric`, like all others.
         lowest_threshold: Where AP starts.
-        max_detections: Of an image.
+        max_detections: Of an image and category, that are scored.
         strict: Correct what is wrong in the published evaluator.
         classes: Names of categories in the order of the labels.
         by_part: Log errors by part, too.

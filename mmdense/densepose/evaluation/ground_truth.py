@@ -1,7 +1,8 @@
 """The annotations that detections are compared with."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ class DensePoseGroundTruth:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no annotation file, a class is none of its
-            categories, or it has regions to be ignored as PoseTrack's files
-            have them.
+        ValueError: It is no annotation file, an id, a size or a name is
+            missing, a class is none of its categories, or it has regions to
+            be ignored as PoseTrack's files have them.
     """
 
     def __init__(
@@ -45,12 +46,19 @@ class DensePoseGroundTruth:
             self.name = str(content)
             content = read_file(content)
         self.strict = strict
-        self._sizes = {
-            image['id']: (int(image['height']), int(image['width']))
-            for image in content['images']
-        }
+        self._sizes = {}
+        for number, image in enumerate(content['images']):
+            where = f'images[{number}]'
+            height, width = (
+                self._length(image, field, where)
+                for field in ('height', 'width')
+            )
+            self._sizes[self._id(image, 'id', where)] = height, width
         self.image_ids = sorted(self._sizes)
-        ids = {item['name']: item['id'] for item in content['categories']}
+        ids = {}
+        for number, item in enumerate(content['categories']):
+            where = f'categories[{number}]'
+            ids[self._id(item, 'name', where)] = self._id(item, 'id', where)
         self.all_category_ids = sorted(ids.values())
         missing = [name for name in classes if name not in ids]
         if missing:
@@ -72,7 +80,11 @@ class DensePoseGroundTruth:
 
     def has_image(self, image_id: Any) -> bool:
         """Whether the file has this image."""
-        return image_id in self._sizes
+        return isinstance(image_id, Hashable) and image_id in self._sizes
+
+    def size(self, image_id: Any) -> tuple[int, int]:
+        """Annotated height and width of an image that the file has, px."""
+        return self._sizes[image_id]
 
     def people(self, image_id: Any, category_id: Any) -> ImagePeople:
         """Those annotated in an image; the same object each time.
@@ -81,7 +93,7 @@ class DensePoseGroundTruth:
             ValueError: The file has no such image, or an annotation cannot
                 be used.
         """
-        if image_id not in self._sizes:
+        if not self.has_image(image_id):
             raise ValueError(
                 f'image {image_id!r} is not in {self.name}, which has '
                 f'{len(self._sizes)} images, {self.image_ids[:3]} for '
@@ -101,6 +113,9 @@ class DensePoseGroundTruth:
         self, annotations: Sequence[Mapping[str, Any]]
     ) -> dict[tuple[Any, Any], list[Mapping[str, Any]]]:
         groups = defaultdict(list)
+        for number, item in enumerate(annotations):
+            for field in ('id', 'image_id', 'category_id'):
+                self._id(item, field, f'annotations[{number}]')
         latest = {item['id']: item for item in annotations}
         # By image first, as a repeated id can be in two of them.
         place = {image_id: k for k, image_id in enumerate(self.image_ids)}
@@ -110,3 +125,21 @@ class DensePoseGroundTruth:
             item = annotation if self.strict else latest[annotation['id']]
             groups[item['image_id'], item['category_id']].append(item)
         return dict(groups)
+
+    def _id(self, item: Mapping[str, Any], field: str, where: str) -> Any:
+        value = item.get(field)
+        if not isinstance(value, Real | str):
+            raise ValueError(
+                f'{self.name}: {where}.{field} must be a number or a string, '
+                f'got {value!r}; correct the file'
+            )
+        return value
+
+    def _length(self, item: Mapping[str, Any], field: str, where: str) -> int:
+        value = item.get(field)
+        if not (isinstance(value, Real) and 1 <= value < float('inf')):
+            raise ValueError(
+                f'{self.name}: {where}.{field} must be a number of pixels, '
+                f'got {value!r}; correct the file'
+            )
+        return int(value)

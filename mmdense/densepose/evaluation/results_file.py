@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,12 @@ def _of_detectron2(
         where = f'{path}: detection {number}'
         # It counts the classes from 0.
         label = entry['category_id']
-        if not 0 <= label < len(ground_truth.category_ids):
+        if not (
+            isinstance(label, Integral)
+            and 0 <= label < len(ground_truth.category_ids)
+        ):
             raise ValueError(
-                f'{where} is of class {label}, but {ground_truth.name} is '
+                f'{where} is of class {label!r}, but {ground_truth.name} is '
                 f'evaluated on {len(ground_truth.category_ids)}; set classes '
                 'in the order of the model'
             )
@@ -207,16 +211,23 @@ def _box_and_score(
     entry: Mapping[str, Any], where: str
 ) -> tuple[list[float], float]:
     try:
-        box = [float(value) for value in entry['bbox']]
-        score = float(entry['score'])
-    except (TypeError, ValueError):
-        box, score = [], 0.0
-    if len(box) != 4 or not np.isfinite([*box, score]).all():
+        box, score = np.asarray(entry['bbox']), np.asarray(entry['score'])
+    except ValueError:  # lists of different lengths
+        box = score = np.zeros(0)
+    if not (_are_numbers(box, (4,)) and _are_numbers(score, ())):
         raise ValueError(
             f'{where}: expected bbox (x, y, width, height) and score, finite '
             f'numbers, got {entry["bbox"]!r} and {entry["score"]!r}'
         )
-    return box, score
+    return box.tolist(), score.item()
+
+
+def _are_numbers(values: NDArray, shape: tuple[int, ...]) -> bool:
+    return (
+        values.shape == shape
+        and values.dtype.kind in 'iuf'
+        and bool(np.isfinite(values).all())
+    )
 
 
 def _png(entry: Mapping[str, Any], where: str) -> bytes:
@@ -227,7 +238,7 @@ def _png(entry: Mapping[str, Any], where: str) -> bytes:
         raise ValueError(
             f'{where}: uv_data is no PNG in base64: {error}'
         ) from error
-    if shape != list(entry['uv_shape']):
+    if shape != entry['uv_shape']:
         raise ValueError(
             f'{where}: uv_shape is {entry["uv_shape"]}, but uv_data is {shape}'
         )

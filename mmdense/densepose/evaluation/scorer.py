@@ -12,6 +12,7 @@ from ..functional.mask_overlap import box_iou, mask_iou, place_box_mask
 from ..functional.matching import Matches, People, match_people
 from ..functional.point_errors import PointErrors
 from ..surface import BodySurface
+from ..surface.parts import check_parts
 from .detections import Detections
 from .image_people import ImagePeople, Points
 
@@ -107,8 +108,8 @@ class DensePoseScorer:
             detections: Of it, in any order.
 
         Raises:
-            ValueError: An IUV does not fit its box, or an annotation cannot
-                be used.
+            ValueError: An IUV does not fit its box or has a part above 24,
+                or an annotation cannot be used.
         """
         detections = detections.best(self.max_detections)
         similarities, predicted, distance = self._compare(people, detections)
@@ -207,6 +208,7 @@ class DensePoseScorer:
         predicted = np.zeros(shape, dtype=np.uint8)
         rows = zip(predicted, detections.with_grids(), strict=True)
         for row, (iuv, grid) in rows:
+            check_parts(iuv[0], allow_background=True)
             row[:] = read_iuv(iuv, points.xy, grid, self.strict)
         return predicted
 

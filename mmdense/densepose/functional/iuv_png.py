@@ -81,7 +81,13 @@ def check_iuv(iuv: NDArray) -> None:
 def _open(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=('PNG',))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise ValueError(f'no PNG of an IUV: {error}') from error
     if image.mode != 'RGB':
         raise ValueError(

@@ -100,7 +100,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 def check_images(
     content: Mapping[str, Any], file: str, img_root: str | Path | None
 ) -> Iterator[Finding]:
-    """What is wrong with the images of an annotation file.
+    """What is wrong with the images and categories of an annotation file.
 
     Args:
         content: As of :func:`read_file`.
@@ -108,6 +108,11 @@ def check_images(
         img_root: Folder that `file_name` is relative to; None: do not look
             at images.
     """
+    for number, category in enumerate(content['categories']):
+        for field in ('id', 'name'):
+            if category.get(field) is None:
+                name = f'categories[{number}].{field}'
+                yield Finding(file, None, name, 'is missing')
     ids = Counter(image.get('id') for image in content['images'])
     for number, image in enumerate(content['images']):
         name = f'images[{number}]'
@@ -141,6 +146,11 @@ def _check_image(
                 width, height = height, width
     except (UnidentifiedImageError, OSError, ValueError) as error:
         yield Finding(str(path), None, 'image', f'cannot be read: {error}')
+        return
+    except Image.DecompressionBombError as error:
+        what = f'is too large to be looked at: {error}'
+        # OpenCV, which loads images for training, takes more pixels.
+        yield Finding(str(path), None, 'image', what, is_usable=True)
         return
     annotated = _size(image)
     if annotated is not None and annotated != (height, width):

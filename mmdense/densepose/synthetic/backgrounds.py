@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from .camera import Camera
 from .images import smooth_noise, to_floats, to_image
 from .patterns import cloth_color
+from .photos import read_photo
 
 Floats = NDArray[np.float32]
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 _CEILING = 2.7
 
 
@@ -32,28 +32,6 @@ class Background:
     def __init__(self, image: Floats, ground: Floats) -> None:
         self.image = image
         self.ground = ground
-
-
-def find_photos(folder: str | Path) -> tuple[Path, ...]:
-    """Image files in a folder and the folders in it, sorted.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or no image in it.
-    """
-    folder = Path(folder)
-    photos = tuple(
-        sorted(
-            path
-            for path in folder.rglob('*')
-            if path.suffix.lower() in IMAGE_SUFFIXES
-        )
-    )
-    if not photos:
-        raise FileNotFoundError(
-            f'{folder} holds no images ({", ".join(IMAGE_SUFFIXES)}), '
-            'expected a folder of photos without people'
-        )
-    return photos
 
 
 def random_background(
@@ -236,13 +214,7 @@ def _blobs(rng: np.random.Generator, camera: Camera) -> Floats:
 
 
 def _photo(rng: np.random.Generator, camera: Camera, path: Path) -> Floats:
-    try:
-        with Image.open(path) as file:
-            # Readers of JPEG can skip detail that is not asked for.
-            file.draft('RGB', (4 * camera.width, 4 * camera.height))
-            photo = ImageOps.exif_transpose(file).convert('RGB')
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise ValueError(f'{path} cannot be read: {error}') from error
+    photo = read_photo(path, 4 * camera.width, 4 * camera.height)
     scale = min(photo.width / camera.width, photo.height / camera.height)
     share = scale * rng.uniform(0.6, 1.0)
     extent = np.array([camera.width, camera.height]) * share

@@ -9,6 +9,7 @@ then joins the annotations anew.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,15 @@ def split_of(index: int, val_fraction: float) -> str:
     """
     ends = int((index + 1) * val_fraction + 1e-9)
     return SPLITS[ends > int(index * val_fraction + 1e-9)]
+
+
+def least_with_val(val_fraction: float) -> int:
+    """How many images there must be for one of them to be in `val`.
+
+    Args:
+        val_fraction: Above 0.
+    """
+    return math.ceil((1 - 1e-9) / val_fraction)
 
 
 def write_image(

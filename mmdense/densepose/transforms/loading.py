@@ -38,7 +38,8 @@ class LoadDensePoseAnnotations(LoadAnnotations):
         **kwargs: As for `mmdet.LoadAnnotations`, without `box_type`.
 
     Raises:
-        ValueError: When loading: the image is not of the annotated size.
+        ValueError: When loading: the image is not of the annotated size; or,
+            with `with_mask=True`, a person has no `segmentation`.
     """
 
     def __init__(
@@ -61,6 +62,17 @@ class LoadDensePoseAnnotations(LoadAnnotations):
         results['gt_bboxes'] = DensePoseBoxes(
             results['gt_bboxes'].tensor, dense, clone=False
         )
+
+    def _process_masks(self, results: dict) -> list:
+        for person in results.get('instances', []):
+            if 'mask' not in person:
+                raise ValueError(
+                    f'{results.get("ann_file", results.get("img_path"))}: '
+                    f'annotation {person.get("ann_id")} has no segmentation, '
+                    'which with_mask=True needs of everybody: add it, or '
+                    'leave with_mask out'
+                )
+        return super()._process_masks(results)
 
     @staticmethod
     def _check_size(results: dict) -> None:

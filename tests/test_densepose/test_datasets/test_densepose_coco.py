@@ -44,9 +44,8 @@ def build(folder, *steps, content=None, loading=None, **settings):
     # Serializing collects garbage first, of all that was ever imported.
     settings.setdefault('serialize_data', False)
     settings.setdefault('pipeline', pipeline(folder, *steps, **loading or {}))
-    return DensePoseCocoDataset(
-        data_prefix={'img': str(folder / 'images')}, **settings
-    )
+    settings.setdefault('data_prefix', {'img': str(folder / 'images')})
+    return DensePoseCocoDataset(**settings)
 
 
 def test_reads_the_official_forms(folder):
@@ -197,6 +196,69 @@ def test_broken_files(folder):
         build(folder, on_problem='ignore')
     with pytest.raises(FileNotFoundError, match='nowhere'):
         build(folder, ann_file=str(folder / 'nowhere.json'))
+
+
+@pytest.mark.parametrize(
+    ('content', 'key'),
+    [
+        ([], 'images'),
+        ({'images': [], 'annotations': []}, 'categories'),
+        ({'images': [3], 'annotations': [], 'categories': []}, 'images'),
+    ],
+)
+def test_other_json(folder, content, key):
+    with pytest.raises(ValueError, match=rf"other\.json has no list '{key}'"):
+        build(folder, content=content)
+
+
+@pytest.mark.parametrize('prefix', [{}, {'img_path': 'images'}])
+def test_no_folder_of_images(folder, prefix):
+    with pytest.raises(
+        ValueError,
+        match=r"no img, got \{.*give data_prefix=dict\(img='.*annotations\.j",
+    ):
+        build(folder, data_prefix=prefix)
+
+
+@pytest.mark.parametrize('serialize', [False, True])
+def test_no_images(folder, serialize):
+    settings = {'serialize_data': serialize}
+    content = {**make_annotations(), 'images': [], 'annotations': []}
+    for test_mode in (False, True):
+        with pytest.raises(
+            ValueError, match=r'other\.json has no images, exp'
+        ):
+            build(folder, content=content, test_mode=test_mode, **settings)
+    with pytest.raises(
+        ValueError, match=r'min_size.: 999.* none of 4 images \(0 by filter_em'
+    ):
+        build(folder, filter_cfg={'min_size': 999}, **settings)
+    content = make_annotations()
+    content['annotations'] = [annotation(11, 1, (200, 60, 90, 120))]
+    only = {'filter_no_densepose': True}
+    with pytest.raises(
+        ValueError,
+        match=r'none of 4 images \(4 by .*, 0 of these by filter_no_densepose',
+    ):
+        build(folder, content=content, filter_cfg=only, **settings)
+    # As in the host, filters are for training.
+    data_set = build(
+        folder, content=content, filter_cfg=only, test_mode=True, **settings
+    )
+    assert len(data_set) == 4
+
+
+@pytest.mark.parametrize('segmentation', [None, []])
+def test_people_without_masks(folder, segmentation):
+    content = make_annotations()
+    content['annotations'][1]['segmentation'] = segmentation
+    assert len(build(folder, content=content)[0]['data_samples'].gt_instances)
+    dataset = build(folder, content=content, loading={'with_mask': True})
+    with pytest.raises(
+        ValueError,
+        match=r'other\.json: annotation 11 has no segmentation.*with_mask out',
+    ):
+        dataset[0]
 
 
 def test_image_of_another_size(tmp_path):

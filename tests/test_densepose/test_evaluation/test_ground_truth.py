@@ -1,6 +1,8 @@
 """What is read from annotation files, and what is refused."""
 
 import copy
+import json
+import re
 
 import numpy as np
 import pytest
@@ -180,6 +182,43 @@ def test_other_categories_and_images(content):
         truth.people(8, 1)
     content['images'][0]['ignore_regions_x'] = [[1, 2, 3]]
     with pytest.raises(ValueError, match='regions to be ignored'):
+        DensePoseGroundTruth(content)
+
+
+@pytest.mark.parametrize('value', [None, [1]])
+@pytest.mark.parametrize(
+    ('items', 'field', 'expected'),
+    [
+        ('images', 'id', 'a number or a string'),
+        ('images', 'height', 'a number of pixels'),
+        ('images', 'width', 'a number of pixels'),
+        ('categories', 'id', 'a number or a string'),
+        ('categories', 'name', 'a number or a string'),
+        ('annotations', 'id', 'a number or a string'),
+        ('annotations', 'image_id', 'a number or a string'),
+        ('annotations', 'category_id', 'a number or a string'),
+    ],
+)
+def test_broken_fields_are_named(
+    content, tmp_path, items, field, expected, value
+):
+    content[items][-1][field] = value
+    if value is None:
+        del content[items][-1][field]
+    number = len(content[items]) - 1
+    path = tmp_path / 'broken.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError,
+        match=rf'broken\.json: {items}\[{number}\]\.{field} must be '
+        rf'{expected}, got {re.escape(repr(value))}; correct the file',
+    ):
+        DensePoseGroundTruth(path)
+
+
+def test_images_without_extent(content):
+    content['images'][0]['width'] = 0
+    with pytest.raises(ValueError, match=r'width must be .* pixels, got 0'):
         DensePoseGroundTruth(content)
 
 

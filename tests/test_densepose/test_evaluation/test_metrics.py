@@ -11,7 +11,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-from mmdense.densepose.evaluation import DensePoseCocoMetric
+from mmdense.densepose.evaluation import (
+    DensePoseCocoMetric,
+    DensePoseUVMetric,
+)
 from mmdense.densepose.evaluation.ground_truth import DensePoseGroundTruth
 from mmdense.densepose.evaluation.results_file import read_results
 from mmdense.densepose.structures import DensePoseResults
@@ -25,7 +28,7 @@ from tests.densepose_eval import (
     read_set,
 )
 
-from .people import make_content, make_surface, perfect
+from .people import HEIGHT, WIDTH, make_content, make_surface, perfect
 
 SET = 'noisy'
 
@@ -203,6 +206,51 @@ def test_single_precision_boxes(tiny):
     fields['bboxes'] = fields['bboxes'].float()
     metrics = _run(_tiny_metric(path, strict=True), [sample])
     assert metrics['densepose/gps_AP'] == pytest.approx(100)
+
+
+def test_bfloat16(tiny):
+    """Sizes are those of bfloat16, as the head makes IUVs of."""
+    path, _ = tiny
+    corners = torch.tensor([[1.0, 0.0, 302.0, 40.0]], dtype=torch.bfloat16)
+    # 301, which bfloat16 does not have.
+    columns = int(corners[0, 2] - corners[0, 0])
+    assert columns == 300
+    iuv = np.zeros((3, 40, columns), dtype=np.uint8)
+    sample = _sample(7, np.zeros((1, 4)), [0.75], [iuv])
+    fields = sample['pred_instances']
+    fields['bboxes'], fields['scores'] = corners, fields['scores'].bfloat16()
+    metric = _tiny_metric(path)
+    metric.process(None, [sample])
+    (((result,), _),) = metric.results
+    assert result.scores == [0.75]
+
+
+@pytest.mark.parametrize('format_only', [False, True])
+def test_images_of_another_size(tiny, tmp_path, format_only):
+    path, sample = tiny
+    options = dict(outfile_prefix=str(tmp_path / 'saved'))
+    metric = _tiny_metric(path, format_only=format_only, **options)
+    good = dict(ori_shape=(HEIGHT, WIDTH), img_path='images/a.jpg')
+    metric.process(None, [{**sample, **good}])
+    turned = {**good, 'ori_shape': (WIDTH, HEIGHT)}
+    with pytest.raises(
+        ValueError,
+        match=r'image 7 \(images/a\.jpg\) is 200 x 150 \(height x width\), '
+        r'but .*annotations\.json says 150 x 200',
+    ):
+        metric.process(None, [{**sample, **turned}])
+
+
+def test_parts_that_do_not_exist(tiny):
+    """With a surface and without."""
+    path, sample = tiny
+    sample['pred_instances']['densepose'][1][0, 5:50, 5:50] = 30
+    for metric in (_tiny_metric(path), DensePoseUVMetric(path)):
+        with pytest.raises(
+            ValueError,
+            match=r'image 7: part labels must be in 0\.\.24, got 30',
+        ):
+            metric.process(None, [sample])
 
 
 def test_nothing_detected(tiny):

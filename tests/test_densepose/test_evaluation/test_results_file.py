@@ -98,12 +98,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, truth):
     ('change', 'message'),
     [
         (dict(image_id=9), 'detection 1 is in image 9'),
+        (dict(image_id=[7]), r'detection 1 is in image \[7\]'),
         (dict(category_id=0), 'detection 1 is of category 0, but .* has'),
         (dict(bbox=[1, 2, 3]), 'detection 1: expected bbox'),
         (dict(bbox=None), 'detection 1: expected bbox'),
+        (dict(bbox='1234'), 'detection 1: expected bbox .* got .1234. and'),
+        (dict(bbox=['1', '2', '3', '4']), 'detection 1: expected bbox'),
+        (dict(bbox=[1, 2, [3], 4]), 'detection 1: expected bbox'),
+        (dict(score='0.5'), "expected bbox .* and '0.5'"),
         (dict(score=float('inf')), 'detection 1: expected bbox'),
         (dict(uv_data='????'), 'detection 1: uv_data is no PNG'),
         (dict(uv_data=5), 'detection 1: uv_data is no PNG'),
+        (dict(uv_shape=None), 'detection 1: uv_shape is None, but uv_data'),
+        (dict(uv_shape=5), 'detection 1: uv_shape is 5, but uv_data'),
         (dict(uv_shape=[3, 5, 5]), r'detection 1: uv_shape is \[3, 5, 5\]'),
     ],
 )
@@ -192,6 +199,7 @@ def test_predictions_of_detectron2(tmp_path, truth, detectron2):
     ('fields', 'message'),
     [
         (dict(category_id=1), 'detection 1 is of class 1, but'),
+        (dict(category_id=None), 'detection 1 is of class None, but'),
         (dict(record_id=3), 'detection 1 holds references to a storage'),
         (dict(embedding=3), 'detection 1 holds continuous surface'),
         (dict(densepose=3), 'detection 1 has no densepose.labels_uv_uint8'),

@@ -64,3 +64,12 @@ def _picture(kind, mode):
 def test_other_data(data, message):
     with pytest.raises(ValueError, match=message):
         decode_iuv(data)
+
+
+def test_too_large_for_pillow(monkeypatch):
+    data = encode_iuv(_iuv(40, 40))
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 40 * 40 // 2 - 1)
+    with pytest.raises(
+        ValueError, match=r'no PNG of an IUV: Image size .1600'
+    ):
+        decode_iuv(data)

@@ -92,6 +92,7 @@ def test_images(content, tmp_path):
         {'id': 4, 'width': 320, 'height': -1},
         {'id': 5, 'file_name': 'turned.jpg', 'width': 20, 'height': 30},
     ]
+    del content['categories'][1]['name']
     # 30 wide and 20 high as stored, shown on its side.
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -99,6 +100,7 @@ def test_images(content, tmp_path):
     assert cv2.imread(str(images / 'turned.jpg')).shape == (30, 20, 3)
 
     found = list(check_images(content, 'ann.json', images))
+    assert str(found.pop(0)) == 'ann.json: categories[1].name is missing'
     assert [(f.file.rsplit('/')[-1], f.field) for f in found] == [
         (names[0], 'image'),
         (names[1], 'image'),
@@ -113,6 +115,21 @@ def test_images(content, tmp_path):
     assert found[2].message == (
         'is 50 x 60 (height x width), ann.json says 240 x 320'
     )
+
+
+def test_images_too_large_for_pillow(content, tmp_path, monkeypatch):
+    write_data_set(tmp_path, content)
+    first = content['images'][0]['file_name']
+    content['images'] = content['images'][:1]
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 320 * 240 // 2 - 1)
+    (found,) = check_images(content, 'ann.json', tmp_path / 'images')
+    assert str(found).startswith(
+        f'{tmp_path / "images" / first}: image is too large to be looked at: '
+        'Image size (76800 pixels) exceeds'
+    )
+    # What loads them for training does.
+    assert found.is_usable
+    assert cv2.imread(found.file).shape == (240, 320, 3)
 
 
 class OnePart:

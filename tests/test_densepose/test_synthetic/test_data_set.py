@@ -4,6 +4,7 @@ import pytest
 
 from mmdense.densepose.synthetic.data_set import (
     Journal,
+    least_with_val,
     split_of,
     write_image,
 )
@@ -28,6 +29,14 @@ def test_splits_are_evenly_spaced_whatever_the_number_of_images():
     assert all(splits[i : i + 10].count('val') == 1 for i in range(990))
     assert {split_of(i, 0.0) for i in range(50)} == {'train'}
     assert {split_of(i, 1.0) for i in range(50)} == {'val'}
+
+
+@pytest.mark.parametrize(
+    'fraction', [1, 0.9, 0.5, 0.34, 0.3, 0.1, 0.025, 1e-3]
+)
+def test_least_number_of_images_with_one_for_validation(fraction):
+    splits = [split_of(index, fraction) for index in range(1500)]
+    assert least_with_val(fraction) == splits.index('val') + 1
 
 
 def test_a_killed_run_is_continued(tmp_path, samples):

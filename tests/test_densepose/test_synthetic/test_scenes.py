@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmdense.densepose.synthetic.backgrounds import find_photos
 from mmdense.densepose.synthetic.lights import Light
 from mmdense.densepose.synthetic.outfits import random_outfit
 from mmdense.densepose.synthetic.patterns import KINDS, random_pattern
 from mmdense.densepose.synthetic.people import random_person
+from mmdense.densepose.synthetic.photos import find_photos
 from mmdense.densepose.synthetic.props import BOX_FACES, Box
 from mmdense.densepose.synthetic.sample import MIN_SEEN, make_sample
 from mmdense.densepose.synthetic.scene import random_scene
@@ -169,3 +169,13 @@ def test_photos(tmp_path):
     assert np.median(green[:, 1]) > 3 * np.median(green[:, 0])
     with pytest.raises(ValueError, match=r'b\.jpg cannot be read'):
         make_sample(Studio(photos=photos[:1]), 0, 0, SIZE)
+
+
+def test_photos_too_large_for_pillow(tmp_path, monkeypatch):
+    path = tmp_path / 'a.png'
+    Image.new('RGB', (90, 300)).save(path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 90 * 300 // 2 - 1)
+    with pytest.raises(
+        ValueError, match=r'a\.png cannot be read: Image size \(27000 pixels'
+    ):
+        make_sample(Studio(photos=[path]), 0, 0, SIZE)
