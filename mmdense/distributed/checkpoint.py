@@ -5,7 +5,6 @@
 which says what rows each file has. Any number of ranks can read it.
 """
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from ..registry import HOOKS
 from .atomic_files import ATOMIC_BACKEND, remove_partial
+from .averaging import check_averaging, share_tables
 from .checkpoint_checks import (
-    check_averaging,
     check_checkpoint_file,
     folder_of,
     repair_last_checkpoint,
@@ -28,6 +27,7 @@ from .class_maps import ClassMap
 from .collectives import raise_on_all_ranks, rank, world_size
 from .fine_tuning import load_tables
 from .model_wrapper import check_model_wrapper
+from .optim.optim_wrapper import check_optim_wrapper
 from .plain_checkpoint import from_plain, to_plain
 from .rank_state import (
     collect_rank_state,
@@ -109,8 +109,10 @@ class ShardedCheckpointHook(CheckpointHook):
         """Refuse what would not work: wrappers, storage without folders."""
         super().before_train(runner)
         check_model_wrapper(runner.model)
+        check_optim_wrapper(plain_model(runner), runner.optim_wrapper)
         if tables_of(runner):
             check_averaging(runner)
+            share_tables(runner)
         if '://' in str(self.out_dir):
             raise ValueError(
                 f'got out_dir={self.out_dir!r}; checkpoints are written to a '
@@ -121,7 +123,6 @@ class ShardedCheckpointHook(CheckpointHook):
             remove_partial(Path(self.out_dir))
             for name in self._superseded:
                 remove_checkpoint(Path(self.out_dir) / name)
-            self._prune()
         self._superseded = []
         if self._rank_state:
             restored = restore_gradients(plain_model(runner), self._rank_state)
@@ -133,6 +134,13 @@ class ShardedCheckpointHook(CheckpointHook):
                     'are lost'
                 )
 
+    def before_val(self, runner: Runner) -> None:
+        """See that averaged weights meet the centers there are."""
+        # EMAHook swaps later, in `before_val_epoch` or `before_test_epoch`.
+        share_tables(runner)
+
+    before_test = before_val
+
     def _folder(self, runner: Runner) -> Path:
         """Where checkpoints are, before :meth:`before_train` has set it."""
         if self.out_dir in (None, runner.work_dir):
@@ -143,7 +151,9 @@ class ShardedCheckpointHook(CheckpointHook):
         self._save(runner, super()._save_checkpoint_with_step, step, meta=meta)
 
     def _save_best_checkpoint(self, runner, metrics) -> None:
-        self._save(runner, super()._save_best_checkpoint, metrics)
+        # Of a validation without a training there is nothing to save.
+        if hasattr(self, 'file_backend'):
+            self._save(runner, super()._save_best_checkpoint, metrics)
 
     def _save(self, runner, save, *args, **kwargs) -> None:
         """Run mmengine's method such that each `.pth` follows its shards."""
@@ -160,7 +170,6 @@ class ShardedCheckpointHook(CheckpointHook):
             for path in self.file_backend.take():
                 if path not in runner.saved:
                     remove_checkpoint(path)
-            self._prune()
 
     def _write_shards(self, runner, path: Path, meta: dict) -> None:
         """Write the shards of the checkpoint `path`; on all ranks."""
@@ -209,15 +218,6 @@ class ShardedCheckpointHook(CheckpointHook):
         self._shards = dict(folder=folder.name, manifest_sha256=sha256)
         self._written = folder, iteration, sha256
 
-    def _prune(self) -> None:
-        """Remove shards whose checkpoint is gone."""
-        suffix = Path(self.filename_tmpl).suffix
-        for folder in Path(self.out_dir).glob('*.shards'):
-            # The best has a name of mmengine's choice, which ends in .pth.
-            pths = [folder.with_suffix(s) for s in {suffix, '.pth'}]
-            if not any(path.exists() for path in pths):
-                shutil.rmtree(folder, ignore_errors=True)
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the shards and drop rank 0's rows from the optimizer state.
 
@@ -246,6 +246,8 @@ class ShardedCheckpointHook(CheckpointHook):
             if key != 'state_dict':
                 checkpoint[key] = from_plain(checkpoint[key])
         tables = tables_of(runner)
+        # Before any hook that copies the average to the model.
+        share_tables(runner)
         if not runner._resume:
             load_tables(runner, checkpoint, self.class_map)
             return

@@ -3,30 +3,9 @@
 import zipfile
 from pathlib import Path
 
-from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 
 from .atomic_files import write_atomically
-
-
-def check_averaging(runner: Runner) -> None:
-    """Refuse, or comment on, averaged weights beside sharded tables.
-
-    Raises:
-        ValueError: The optimizer updates rows lazily.
-    """
-    if not any(isinstance(hook, EMAHook) for hook in runner.hooks):
-        return
-    if getattr(runner.optim_wrapper.optimizer, 'is_lazy', False):
-        raise ValueError(
-            "EMAHook swaps weights under an optimizer with update='all', "
-            "which tracks the age of their rows; use update='rows', or no "
-            'EMAHook'
-        )
-    runner.logger.warning(
-        'EMAHook averages the network and copies the sharded tables along, '
-        'which takes twice their memory; their average is not saved'
-    )
 
 
 def last_checkpoint(runner: Runner) -> Path | None:

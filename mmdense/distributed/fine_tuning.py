@@ -28,7 +28,8 @@ def load_tables(
         runner: The runner; it is loading `checkpoint`, not resuming it.
         checkpoint: What the `.pth` has.
         class_map: See :func:`~mmdense.distributed.class_maps.
-            resolve_class_map`.
+            resolve_class_map`. It is of a training that starts from other
+            classes: validation and test take every class as it is.
 
     Raises:
         ValueError: The map does not fit, centers are of another length, or
@@ -41,12 +42,16 @@ def load_tables(
         return
     for table in tables.values():
         table.new_rows = torch.arange(len(table.weight))
+    # Neither validation nor test builds the training data.
+    trains = not isinstance(runner._train_loop, dict | None)
+    if not trains:
+        class_map = 'auto'
     if isinstance(class_map, str) and class_map == 'none':
         runner.logger.info('class_map is none: the class centers are new')
         return
     error: Exception | None = None
     try:
-        problem = _load(runner, checkpoint, class_map, tables)
+        problem = _load(runner, checkpoint, class_map, tables, trains)
     except Exception as e:
         error = e
     raise_on_all_ranks(error)
@@ -63,10 +68,9 @@ def _load(
     checkpoint: dict,
     class_map: ClassMap,
     tables: dict[str, ShardedTable],
+    trains: bool,
 ) -> str:
     """Load the rows; returns why not where `'auto'` has nothing to load."""
-    # Neither validation nor test builds the training data.
-    trains = not isinstance(runner._train_loop, dict | None)
     is_auto = isinstance(class_map, str) and class_map == 'auto'
     shards = checkpoint.get('meta', {}).get('shards')
     if shards is None:
@@ -97,7 +101,7 @@ def _load(
                 "class_map='none' of ShardedCheckpointHook for new centers"
             )
         num_old = entry['num_rows']
-        if is_auto and not trains:
+        if not trains:
             if num_old != table.num_rows:
                 return f'it has {num_old} classes, the model {table.num_rows}'
             rows = torch.arange(num_old)

@@ -132,7 +132,9 @@ def read_range(
         with safe_open(path, framework='pt') as file:
             rows = file.get_slice(f'{name}.{slot}')
             parts.append(rows[lower - first : upper - first])
-    return torch.cat(parts)
+    parts = [part for part in parts if len(part)] or parts[:1]
+    # A table is large: what is whole is not copied.
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def read_rows(

@@ -205,3 +205,25 @@ def test_all_ranks_raise_when_one_file_is_gone(ranks, tmp_path):
     for outcome in outcomes:
         assert isinstance(outcome, FileNotFoundError)
         assert 'rank_00002_of_00003' in str(outcome)
+
+
+def test_shards_stay_with_a_checkpoint_that_was_renamed(tmp_path):
+    """When another run begins in the folder, and ends there."""
+    name = 'head.centers.weight'
+    trained = final_state(_train(tmp_path, 2))[name]
+    (tmp_path / 'epoch_2.pth').rename(tmp_path / 'final.pth')
+    _train(tmp_path, 1)
+    assert _names(tmp_path) == [
+        'epoch_1.pth',
+        'epoch_1.shards',
+        'epoch_2.shards',
+        'final.pth',
+    ]
+    runner = _train(
+        tmp_path / 'new',
+        2,
+        load_from=str(tmp_path / 'final.pth'),
+        resume=True,
+    )
+    assert runner.iter == 12, 'there was nothing left to train'
+    assert np.array_equal(final_state(runner)[name], trained)

@@ -193,9 +193,11 @@ def test_all_ranks_raise(ranks, tmp_path):
         assert 'old class 99' in str(outcome)
 
 
-def _test(folder, num_classes):
+def _test(folder, num_classes, **kwargs):
     """What `tools/test.py` does."""
-    cfg = config(folder / 'test', 1, experiment_name=uuid.uuid4().hex)
+    cfg = config(
+        folder / 'test', 1, experiment_name=uuid.uuid4().hex, **kwargs
+    )
     cfg.model.num_classes = num_classes
     cfg.test_dataloader = _data(num_classes)
     cfg.test_evaluator = dict(type='mmdense.CountMetric')
@@ -213,3 +215,30 @@ def test_testing_has_the_centers_where_they_fit(tmp_path):
     assert np.array_equal(_test(tmp_path, CLASSES), old)
     fresh = draw_rows(0, 8, 4, 0.3, 0).numpy()
     assert np.array_equal(_test(tmp_path, 8), fresh)
+
+
+@pytest.mark.parametrize(
+    'class_map', [_MAP, [-1] * CLASSES, 'name', 'index', 'none'], ids=str
+)
+def test_testing_takes_every_class_as_it_is(tmp_path, class_map):
+    """The map is of the training that began from another checkpoint."""
+    old = final_state(_train(tmp_path))['head.centers.weight']
+    found = _test(tmp_path, CLASSES, checkpoint=dict(class_map=class_map))
+    assert np.array_equal(found, old)
+
+
+def test_validation_alone_saves_nothing(tmp_path):
+    """Not even where a training would keep the best."""
+    _train(tmp_path)
+    cfg = config(
+        tmp_path / 'val',
+        1,
+        experiment_name=uuid.uuid4().hex,
+        checkpoint=dict(save_best='count', rule='greater'),
+    )
+    cfg.val_dataloader = _data(CLASSES)
+    cfg.val_evaluator = dict(type='mmdense.CountMetric')
+    cfg.val_cfg = dict()
+    cfg.load_from = str(tmp_path / 'epoch_1.pth')
+    assert Runner.from_cfg(cfg).val() == dict(count=2)
+    assert not list((tmp_path / 'val').glob('*.pth'))

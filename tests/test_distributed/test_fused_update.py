@@ -143,3 +143,29 @@ def test_a_loss_scaler_is_refused(monkeypatch):
     monkeypatch.setattr(f'{module}.is_cuda_available', lambda: True)
     with pytest.raises(ValueError, match='the loss scaler would have to'):
         _build(type='AmpOptimWrapper')
+
+
+@pytest.mark.parametrize('frozen', ['before', 'after'])
+def test_frozen_centers_stay(frozen):
+    """Before the optimizer is built, or after; the rest trains as ever."""
+    results = []
+    for fused in (True, False):
+        model = _Model(40, _COS, 0.3).double()
+        weight = model.head.centers.weight
+        weight.requires_grad_(frozen == 'after')
+        optimizer = RowSparseSGD(
+            model.parameters(), lr=0.1, weight_decay=0.1, fused=fused
+        )
+        weight.requires_grad_(False)
+        start = weight.clone()
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            optimizer.zero_grad()
+            x = torch.tensor(rng.normal(size=(3, 6)))
+            labels = torch.tensor(rng.integers(40, size=3))
+            model(x, labels)['loss'].backward()
+            optimizer.step()
+        assert torch.equal(weight, start)
+        results.append(model.backbone.weight.detach())
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], _Model(40, _COS, 0.3).backbone.weight)

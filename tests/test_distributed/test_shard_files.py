@@ -8,14 +8,23 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from mmdense.distributed import shard_reading
 from mmdense.distributed.collectives import rank
 from mmdense.distributed.shard_files import (
     MANIFEST,
     row_slots,
     write_shards,
 )
-from mmdense.distributed.shard_reading import read_manifest, read_rows
-from mmdense.distributed.sharding import ShardedTable, draw_rows
+from mmdense.distributed.shard_reading import (
+    read_manifest,
+    read_range,
+    read_rows,
+)
+from mmdense.distributed.sharding import (
+    ShardedTable,
+    draw_rows,
+    shard_range,
+)
 
 _DIM = 4
 
@@ -77,6 +86,32 @@ def test_any_number_reads_what_any_number_wrote(
         expected = draw_rows(0, rows, dim, 1.0, seed).numpy()
         assert np.array_equal(together, expected)
     assert set(results[0][1]['other']) == {'weight'}
+
+
+@pytest.mark.parametrize('num_rows', [13, 2])  # 2: a rank without rows
+def test_only_parts_are_put_together(ranks, tmp_path, monkeypatch, num_rows):
+    """A range in one file is not copied: a table is large."""
+    folder = tmp_path / 'epoch_1.shards'
+    ranks(3)(_write, str(folder), num_rows)
+    manifest = read_manifest(folder)
+    copies = []
+
+    def cat(parts, *args, concatenate=torch.cat):
+        copies.append(len(parts))
+        return concatenate(parts, *args)
+
+    monkeypatch.setattr(shard_reading.torch, 'cat', cat)
+    expected = draw_rows(0, num_rows, _DIM, 1.0, 1)
+    cuts = [shard_range(num_rows, rank, 3) for rank in range(3)]
+    for start in range(num_rows + 1):
+        for stop in range(start, num_rows + 1):
+            copies.clear()
+            found = read_range(
+                folder, manifest, 'head.centers', 'weight', start, stop
+            )
+            assert torch.equal(found, expected[start:stop])
+            touched = sum(max(start, a) < min(stop, b) for a, b in cuts)
+            assert copies == ([touched] if touched > 1 else [])
 
 
 def test_a_new_save_replaces_the_old_and_what_a_killed_one_left(tmp_path):

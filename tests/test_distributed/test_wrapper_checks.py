@@ -11,6 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmdense.distributed.collectives import world_size
 from mmdense.distributed.model_wrapper import (
     ShardedDistributedDataParallel,
     check_model_wrapper,
@@ -150,3 +151,60 @@ def test_ema_averages_the_network(tmp_path, optimizer):
         assert np.array_equal(last, history[-1][names.index(key)])
     assert not any('centers' in key for key in saved['state_dict'])
     ToyRecognizer().load_state_dict(saved['state_dict'])
+
+
+_NO_CONSTRUCTOR = {
+    'clip': (dict(), 0.3, dict(clip_grad=dict(max_norm=1.0)), 'clip_grad'),
+    'fused': (dict(fused=True), 0.3, dict(), 'fused=True'),
+    'sparse': (dict(type='SGD'), 0.3, dict(), 'SGD does not take its sparse'),
+    'rows': (dict(), 0.3, dict(), ''),
+    'dense': (dict(type='SGD'), 1.0, dict(), ''),
+}
+
+
+def _train_without_constructor(work_dir, optimizer, rate, settings):
+    return train(
+        work_dir,
+        1,
+        uuid.uuid4().hex,
+        launcher='pytorch' if world_size() > 1 else 'none',
+        model_wrapper_cfg=dict(type='mmdense.ShardedDistributedDataParallel'),
+        model=dict(type='mmdense.ToyRecognizer', sample_rate=rate),
+        optim_wrapper=dict(
+            optimizer=dict(type='mmdense.RowSparseSGD', lr=0.1) | optimizer,
+            **settings,
+        ),
+    )
+
+
+@pytest.mark.parametrize('case', _NO_CONSTRUCTOR)
+def test_another_constructor_is_refused_where_it_matters(tmp_path, case):
+    """Else one process trains as with ours."""
+    optimizer, rate, settings, reason = _NO_CONSTRUCTOR[case]
+    args = tmp_path / 'a', optimizer, rate, settings
+    if reason:
+        with pytest.raises(ValueError, match=f'{reason}.*set optim_wr') as e:
+            _train_without_constructor(*args)
+        name = "constructor='mmdense.ShardedOptimWrapperConstructor'"
+        assert name in str(e.value)
+        assert 'head.centers is a sharded table' in str(e.value)
+        return
+    ours = dict(constructor='mmdense.ShardedOptimWrapperConstructor')
+    runners = (
+        _train_without_constructor(*args),
+        _train_without_constructor(tmp_path / 'b', optimizer, rate, ours),
+    )
+    a, b = (final_state(runner) for runner in runners)
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert np.array_equal(value, b[key]), key
+
+
+def test_another_constructor_is_refused_on_all_ranks(ranks, tmp_path):
+    outcomes = ranks(2).outcomes(
+        _train_without_constructor, str(tmp_path), {}, 0.3, {}
+    )
+    for outcome in outcomes:
+        assert isinstance(outcome, ValueError)
+        assert '2 ranks would clip and skip steps' in str(outcome)
+        assert 'mmdense.ShardedOptimWrapperConstructor' in str(outcome)

@@ -13,6 +13,7 @@ from ..config_file import load_config
 from ..config_walk import Node, misspelt_types, raw_get, walk
 from ..libraries import advice, is_missing, library_of
 from .binding import Accepted, accepted_arguments
+from .class_centers import missing_companions
 from .data_files import missing_files
 from .resolve import Resolver
 
@@ -115,7 +116,8 @@ def check_config(
 ) -> list[Problem]:
     """Check that all types of a config exist and take their arguments.
 
-    Nothing is built. What a value must be is not checked.
+    Nothing is built. What a value must be is not checked, but for what a
+    training with sharded class centers needs.
 
     Args:
         cfg: The config.
@@ -123,7 +125,8 @@ def check_config(
         check_data: Whether to look for the files that datasets name.
 
     Returns:
-        The problems, in the order of the config.
+        The problems, in the order of the config; those of class centers
+        last.
     """
     scope = cfg.get('default_scope')
     problems = []
@@ -139,11 +142,14 @@ def check_config(
     for path in misspelt_types(getattr(cfg, '_cfg_dict', cfg)):
         message = 'unknown key; did you mean `type`?'
         problems.append(Problem(name, path, message))
-    for node in walk(cfg):
+    nodes = list(walk(cfg))
+    for node in nodes:
         for path, message, is_warning in _check_node(
             node, resolver, check_data
         ):
             problems.append(Problem(name, path, message, is_warning))
+    for path, message in missing_companions(cfg, nodes, resolver):
+        problems.append(Problem(name, path, message))
     return problems
 
 

@@ -175,6 +175,7 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
             by_value = wrapper.clip_func is torch.nn.utils.clip_grad_value_
             wrapper.clip_func = clip.by_value if by_value else clip.by_norm
+        wrapper.knows_shards = True
         return wrapper
 
     @staticmethod
@@ -192,3 +193,42 @@ class ShardedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'where no gradients are left over, but {reason}; or set '
                 'fused=False'
             )
+
+
+def check_optim_wrapper(model: nn.Module, wrapper: OptimWrapper) -> None:
+    """Refuse an optimizer wrapper that would not do for sharded tables.
+
+    Without :class:`ShardedOptimWrapperConstructor` one process may train a
+    dense table with any optimizer, and a sparse one with ours, as long as
+    nothing is clipped or updated in the backward pass.
+
+    Args:
+        model: The model without a wrapper around it.
+        wrapper: Its optimizer wrapper.
+
+    Raises:
+        ValueError: The constructor matters and was not used; on all ranks.
+    """
+    tables = dict(named_sharded_tables(model))
+    if not tables or getattr(wrapper, 'knows_shards', False):
+        return
+    optimizer = getattr(wrapper, 'optimizer', None)
+    takes_rows = getattr(optimizer, 'row_sparse', False)
+    if world_size() > 1:
+        reason = f'{world_size()} ranks would clip and skip steps differently'
+    elif getattr(wrapper, 'clip_grad_kwargs', None):
+        reason = 'clip_grad does not know rows'
+    elif getattr(optimizer, 'fused', False):
+        reason = 'not all that fused=True excludes has been checked'
+    elif any(table.sparse for table in tables.values()) and not takes_rows:
+        reason = (
+            f'{type(optimizer).__name__} does not take its sparse gradients '
+            '(sample_rate < 1) row by row'
+        )
+    else:
+        return
+    raise ValueError(
+        f'{next(iter(tables))} is a sharded table, but the optimizer wrapper '
+        f'was built by another constructor, and {reason}; set optim_wrapper='
+        "dict(constructor='mmdense.ShardedOptimWrapperConstructor', ...)"
+    )

@@ -71,8 +71,10 @@ class RowSparseMixin:
         # By number, as loading a state replaces the groups themselves.
         @torch.no_grad()
         def update(rows: Tensor | slice, grad: Tensor, old: Tensor) -> None:
-            group = self.param_groups[number]
-            self._update_rows(param, rows, grad, old, group)
+            # The loss does not know which of its inputs are frozen.
+            if param.requires_grad:
+                group = self.param_groups[number]
+                self._update_rows(param, rows, grad, old, group)
 
         return update
 

@@ -22,6 +22,7 @@ from .softmax_chunks import (
     Margin,
     normalized_rows,
     put_targets,
+    with_own_buffers,
 )
 
 # exp(+-64) and sums of 1e10 such terms are inside float32's range, so up to
@@ -210,6 +211,8 @@ class _MarginSoftmax(torch.autograd.Function):
         if margin.changes_negatives:
             cosine = all_reduce_sum(cosine)
             margin.update(cosine, norm)
+            # Chunks may be computed again after another batch's update.
+            chunks.margin = with_own_buffers(margin)
             chunks.target_cosine = cosine
             negatives = _NegativeSums(chunks, cache_bytes)
             sums = all_reduce_sum(negatives.sums)

@@ -1,13 +1,16 @@
 """One chunk of classes of the streamed softmax."""
 
+import copy
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _TINY_NORM = 1e-12
+
+M = TypeVar('M')
 
 
 class Margin(Protocol):
@@ -203,6 +206,31 @@ class ClassChunks:
             entries = self.margin.negatives(cosine, target_cosine)
             (slope,) = torch.autograd.grad(entries.sum(), cosine)
         return entries.detach(), slope
+
+
+def with_own_buffers(margin: M) -> M:
+    """`margin` as it is now, whatever batches it takes from here on.
+
+    Args:
+        margin: The margin, whose running statistics are buffers, its own or
+            those of modules in it.
+
+    Returns:
+        A copy with buffers of its own, all else shared; `margin` itself if
+        it is no module.
+    """
+    if not isinstance(margin, nn.Module):
+        return margin
+    kept = copy.copy(margin)
+    kept._buffers = {
+        name: value if value is None else value.clone()
+        for name, value in margin._buffers.items()
+    }
+    kept._modules = {
+        name: with_own_buffers(module)
+        for name, module in margin._modules.items()
+    }
+    return kept
 
 
 def put_targets(

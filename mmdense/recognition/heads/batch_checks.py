@@ -1,6 +1,65 @@
 """Batches that no loss can be made of."""
 
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.structures import DataSample
 from torch import Tensor
+
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def labels_of(
+    data_samples: Sequence[DataSample], device: torch.device
+) -> Tensor:
+    """(b,) labels of the samples.
+
+    Raises:
+        ValueError: A sample has mixed labels, or none.
+    """
+    for sample in data_samples:
+        if 'gt_score' in sample:
+            raise ValueError(
+                'got samples with gt_score, as Mixup and CutMix leave them, '
+                'expected one class an image: PartialFCHead does not take '
+                'mixed labels; remove batch_augments and to_onehot from '
+                'model.data_preprocessor'
+            )
+        if 'gt_label' not in sample:
+            raise ValueError(
+                'got a sample without gt_label; training needs a data set '
+                'that gives the class of each image, and '
+                'mmpretrain.PackInputs in its pipeline'
+            )
+    # A rank without images must still join the collectives.
+    none = torch.zeros(0, dtype=torch.int64)
+    labels = [none, *(sample.gt_label for sample in data_samples)]
+    return torch.cat([label.to(device) for label in labels])
+
+
+def label_problem(labels: Tensor, num_embeddings: int) -> str:
+    """What is wrong with the labels of a rank; empty if nothing is.
+
+    Args:
+        labels: What should be (b,) integers.
+        num_embeddings: b.
+    """
+    if labels.ndim != 1:
+        return (
+            f'got labels of shape {tuple(labels.shape)}, expected '
+            f'({num_embeddings},), the class of each image'
+        )
+    if labels.dtype in _INTEGERS and len(labels) == num_embeddings:
+        return ''
+    if labels.dtype in _INTEGERS:
+        return (
+            f'got {len(labels)} labels for {num_embeddings} embeddings on '
+            'this rank, expected one label per image'
+        )
+    return (
+        f'got labels of type {labels.dtype}, expected integers, the class of '
+        'each image'
+    )
 
 
 def check_batch(norm: Tensor, labels: Tensor, num_classes: int) -> None:

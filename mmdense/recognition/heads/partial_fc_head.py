@@ -14,8 +14,9 @@ from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
 from mmdense.recognition.losses.margin_loss import MarginLoss
 from mmdense.registry import MODELS
 
-from .batch_checks import check_batch
+from .batch_checks import check_batch, label_problem, labels_of
 from .class_sampler import ClassSampler
+from .head_arguments import check_arguments
 
 
 @MODELS.register_module()
@@ -53,9 +54,10 @@ class PartialFCHead(BaseModule):
             rank's classes, one slice a step, and shuffles anew when less
             than a slice is left, so that a center seldom waits for long;
             `'independent'` draws afresh each step.
-        filter_threshold: Negatives with a cosine above this take no part,
-            against classes that are really one identity (the inter-class
-            filter of Partial FC; 0.4 is the published value). None for off.
+        filter_threshold: Negatives with a cosine above this count as cosine
+            0, against classes that are really one identity (the inter-class
+            filter of Partial FC; 0.4 is the published value): they take no
+            gradient, and add e^0 to the sum over classes. None for off.
         topk: How many of the nearest classes :meth:`predict` finds, over
             all ranks. 0 gives embeddings alone, which is what recognition
             of unseen identities uses.
@@ -64,10 +66,10 @@ class PartialFCHead(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        ValueError: `num_classes` < 1, `sample_rate` outside (0, 1],
-            `filter_threshold` outside [-1, 1], `topk` outside
+        ValueError: `num_classes` or `in_channels` < 1, `sample_rate` outside
+            (0, 1], `filter_threshold` outside [-1, 1], `topk` outside
             [0, num_classes] or an unknown `sampler`.
-        TypeError: `loss` is not a margin loss.
+        TypeError: One of them is no number, or `loss` no margin loss.
     """
 
     def __init__(
@@ -84,25 +86,9 @@ class PartialFCHead(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if num_classes < 1:
-            raise ValueError(
-                f'num_classes must be positive, got {num_classes}'
-            )
-        if not 0 < sample_rate <= 1:
-            raise ValueError(
-                f'sample_rate must be in (0, 1], got {sample_rate}; it is '
-                'the share of classes that take part in a step'
-            )
-        if filter_threshold is not None and not -1 <= filter_threshold <= 1:
-            raise ValueError(
-                'filter_threshold must be a cosine in [-1, 1] or None, got '
-                f'{filter_threshold}'
-            )
-        if not 0 <= topk <= num_classes:
-            raise ValueError(
-                f'topk must be in [0, {num_classes}], the number of classes, '
-                f'got {topk}'
-            )
+        check_arguments(
+            num_classes, in_channels, sample_rate, filter_threshold, topk, seed
+        )
         self.topk = topk
         self.num_classes = num_classes
         self.in_channels = in_channels
@@ -159,13 +145,18 @@ class PartialFCHead(BaseModule):
 
         Returns:
             See :meth:`loss_by_feat`.
+
+        Raises:
+            ValueError: A sample has mixed labels (`gt_score`), or none, or
+                as :meth:`loss_by_feat`; on all ranks.
         """
         embeddings = self.pre_logits(feats)
-        # A rank without images must still join the collectives.
-        none = torch.zeros(0, dtype=torch.int64)
-        labels = [none, *(sample.gt_label for sample in data_samples)]
-        device = embeddings.device
-        labels = torch.cat([label.to(device) for label in labels])
+        try:
+            labels = labels_of(data_samples, embeddings.device)
+        except ValueError:
+            # The others wait for the size of this rank's batch.
+            gather_sizes(-1, embeddings.device)
+            raise
         return self.loss_by_feat(embeddings, labels)
 
     def loss_by_feat(
@@ -186,29 +177,31 @@ class PartialFCHead(BaseModule):
             batch, `positive_share`.
 
         Raises:
-            ValueError: A label of any rank is out of range, an embedding of
-                any rank is not finite, or all batches are empty; on all
-                ranks.
+            ValueError: A label of any rank is out of range or no integer,
+                an embedding of any rank is not finite, or all batches are
+                empty; on all ranks.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             weight = self.centers.weight
             embeddings = embeddings.to(weight.dtype)
             norm = embeddings.norm(dim=1, keepdim=True)
             unit = embeddings / norm.clamp_min(1e-12)
-            labels = labels.to(embeddings.device)
-            matching = len(labels) == len(embeddings)
-            sizes = gather_sizes(
-                len(labels) if matching else -1, embeddings.device
-            )
+            problem = label_problem(labels, len(embeddings))
+            size = -1 if problem else len(labels)
+            sizes = gather_sizes(size, embeddings.device)
             if min(sizes) < 0:
+                # Where nothing is wrong, there is still a number to tell.
+                problem = problem or (
+                    f'got {size} labels for {size} embeddings on this rank'
+                )
                 raise ValueError(
-                    f'got {len(labels)} labels for {len(embeddings)} '
-                    'embeddings on this rank, expected one label per '
-                    f'image; wrong on rank {sizes.index(min(sizes))}'
+                    f'{problem}; wrong on rank {sizes.index(min(sizes))}'
                 )
             gathered = gather_batch(torch.cat([unit, norm], dim=1), sizes)
             unit, norm = gathered.split([self.in_channels, 1], dim=1)
-            norm = norm.squeeze(1)
+            # Rows that lie apart make each product copy them, or go slower.
+            unit, norm = unit.contiguous(), norm.squeeze(1)
+            labels = labels.to(embeddings.device, torch.int64)
             labels = gather_batch(labels, sizes)
             check_batch(norm, labels, self.num_classes)
             index, local = self._sample(labels)

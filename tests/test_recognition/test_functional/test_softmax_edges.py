@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
-from mmdense.recognition.losses import ArcFaceLoss, CosFaceLoss
+from mmdense.recognition.losses import (
+    ArcFaceLoss,
+    CosFaceLoss,
+    CurricularFaceLoss,
+    MarginLoss,
+)
 from tests.golden import max_rel
 from tests.references import cosface_target, dense_step
 from tests.sharded_step import put_together, sharded_step
@@ -196,3 +201,74 @@ def test_nan_stays_visible(scale):
         CosFaceLoss(scale),
     )
     assert math.isnan(loss.item())
+
+
+def _dense_curricular(x, w, y, t):
+    """CVPR 2020, eq. 7-10, with the t of the moment; also the next t."""
+    x, w = (a / a.norm(dim=1, keepdim=True) for a in (x, w))
+    cosine = x @ w.T
+    own = cosine[torch.arange(len(y)), y]
+    t = t + 0.5 * (own.mean().item() - t)
+    arc = (own.acos() + 0.5).cos()
+    hard = cosine > arc.detach()[:, None]
+    logits = torch.where(hard, cosine * (t + cosine), cosine)
+    logits = 16 * logits.index_put((torch.arange(len(y)), y), arc)
+    return torch.nn.functional.cross_entropy(logits, y), t
+
+
+@pytest.mark.parametrize('nested', [False, True])
+@pytest.mark.parametrize('cache_bytes', [0, 64 * 2**20])
+def test_two_losses_before_one_backward(cache_bytes, nested):
+    """Chunks that are computed again are those of their own batch."""
+
+    class Nested(MarginLoss):
+        changes_negatives, max_negative = True, 2.0
+
+        def __init__(self):
+            super().__init__(16.0)
+            self.inner = CurricularFaceLoss(16.0, 0.5, 0.5)
+
+        def target(self, *args):
+            return self.inner.target(*args)
+
+        def negatives(self, *args):
+            return self.inner.negatives(*args)
+
+        def update(self, *args):
+            self.inner.update(*args)
+
+    margin = Nested() if nested else CurricularFaceLoss(16.0, 0.5, 0.5)
+    margin.double()
+    rng = np.random.default_rng(0)
+    w = torch.tensor(rng.normal(size=(9, 4)) + 1)
+    weights = [w.clone().requires_grad_() for _ in range(2)]
+    batches = [
+        (
+            torch.tensor(rng.normal(size=(5, 4)) + shift),
+            rng.integers(9, size=5),
+        )
+        for shift in (1, -1)
+    ]
+    total, expected, t = 0, 0, 0.0
+    for x, y in batches:
+        y = torch.tensor(y)
+        unit = x / x.norm(dim=1, keepdim=True)
+        loss, _ = margin_softmax_loss(
+            unit,
+            x.norm(dim=1),
+            weights[0],
+            y,
+            margin,
+            chunk_size=2,
+            cache_bytes=cache_bytes,
+        )
+        total = total + loss
+        loss, t = _dense_curricular(x, weights[1], y, t)
+        expected = expected + loss
+    total.backward()
+    expected.backward()
+    assert total.item() == pytest.approx(expected.item(), rel=1e-12)
+    ((name, buffer),) = margin.named_buffers()
+    assert name.endswith('t')
+    assert buffer.item() == pytest.approx(t, rel=1e-12)
+    assert max_rel(weights[0].grad, weights[1].grad) < 1e-11

@@ -87,3 +87,26 @@ def test_predict_and_tensor(model):
 def test_published_weights_are_the_network_alone(model):
     assert not [key for key in model.state_dict() if key.startswith('head')]
     model.load_state_dict(model.state_dict(), strict=True)
+
+
+@pytest.mark.parametrize('type_', ['Mixup', 'CutMix'])
+def test_mixed_labels_are_refused(type_):
+    init_default_scope('mmpretrain')
+    preprocessor = MODELS.build(
+        dict(
+            type='ClsDataPreprocessor',
+            num_classes=30,
+            batch_augments=dict(augments=[dict(type=type_, alpha=1.0)]),
+        )
+    )
+    head = MODELS.build(
+        dict(
+            type='mmdense.PartialFCHead',
+            num_classes=30,
+            in_channels=16,
+            loss=dict(type='mmdense.ArcFaceLoss'),
+        )
+    )
+    samples = preprocessor(_batch(), training=True)['data_samples']
+    with pytest.raises(ValueError, match=r'gt_score.*remove batch_augments'):
+        head.loss((torch.ones(5, 16),), samples)

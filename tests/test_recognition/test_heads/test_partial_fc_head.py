@@ -1,6 +1,7 @@
 """What the head refuses, what it returns, and its precision."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import torch
 from mmpretrain.structures import DataSample
 
 from mmdense.distributed.collectives import rank
-from mmdense.recognition.heads import PartialFCHead
+from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
+from mmdense.recognition.heads import PartialFCHead, partial_fc_head
 from tests.references import cosface_target, dense_step, random_problem
 
 _COS = dict(type='mmdense.CosFaceLoss', scale=16.0, margin=0.3)
@@ -166,3 +168,111 @@ def test_a_missing_label_of_one_rank_raises_on_all(ranks):
         assert isinstance(outcome, ValueError)
         assert f'got {len(labels[number])} labels for 2 emb' in str(outcome)
         assert 'wrong on rank 1' in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(num_classes=None), 'got None; set model.head.num_classes to'),
+        (dict(num_classes='10'), "num_classes must be an integer, got '10'"),
+        (dict(num_classes=2e6), 'an integer, got 2000000.0; set model.head'),
+        (dict(in_channels=None), 'in_channels must be an integer, got None'),
+        (dict(sample_rate=None), r'a number in \(0, 1\], got None'),
+        (dict(sample_rate='0.1'), r"a number in \(0, 1\], got '0.1'"),
+        (dict(filter_threshold='0.4'), "1] or None, got '0.4'"),
+        (dict(seed=None), 'seed must be an integer, got None'),
+        (dict(topk=(1, 5)), r'topk must be an integer, got \(1, 5\)'),
+    ],
+    ids=str,
+)
+def test_arguments_of_other_types(settings, message):
+    with pytest.raises(TypeError, match=message):
+        PartialFCHead(
+            **dict(num_classes=10, in_channels=4, loss=_COS) | settings
+        )
+
+
+def test_numbers_of_numpy_are_numbers():
+    head = PartialFCHead(
+        np.int64(10), np.int32(4), _COS, np.float32(0.5), topk=np.int8(2)
+    )
+    assert head.centers.weight.shape == (10, 4)
+
+
+def _sample(label=None, score=None):
+    sample = DataSample()
+    if label is not None:
+        sample.set_gt_label(label)
+    if score is not None:
+        sample.set_gt_score(torch.tensor(score))
+    return sample
+
+
+_BAD_SAMPLES = {
+    'mixed': (
+        [_sample(1), _sample(2, [0.0, 0.3, 0.7])],
+        'got samples with gt_score.*remove batch_augments',
+    ),
+    'none': ([_sample(1), _sample()], 'got a sample without gt_label'),
+    'real': (
+        [_sample(1), _sample(torch.tensor([2.0]))],
+        'labels of type torch.float32, expected integers',
+    ),
+    'many': ([_sample(1), _sample([2, 3])], 'got 3 labels for 2 embeddings'),
+}
+
+
+def _loss_of_bad_samples(case):
+    """Of rank 1; those of others are right."""
+    samples = [_sample(3), _sample(4)]
+    if rank() == 1 or case in ('mixed', 'real'):
+        samples = _BAD_SAMPLES[case][0]
+    PartialFCHead(10, 4, _COS).loss((torch.ones(2, 4),), samples)
+
+
+@pytest.mark.parametrize('case', _BAD_SAMPLES)
+def test_samples_without_one_class_are_refused(ranks, case):
+    samples, message = _BAD_SAMPLES[case]
+    head = PartialFCHead(10, 4, _COS)
+    with pytest.raises(ValueError, match=message):
+        head.loss((torch.ones(2, 4),), samples)
+    outcomes = ranks(2).outcomes(_loss_of_bad_samples, case)
+    assert all(isinstance(outcome, ValueError) for outcome in outcomes)
+    assert re.search(message, str(outcomes[1]))
+
+
+@pytest.mark.parametrize('shape', [(2, 1), (2, 10), ()])
+def test_labels_of_another_shape_are_refused(shape):
+    head = PartialFCHead(10, 4, _COS)
+    labels = torch.zeros(shape, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r'labels of shape.*expected \(2,\)'):
+        head.loss_by_feat(torch.ones(2, 4), labels)
+
+
+@pytest.mark.parametrize('dtype', [torch.int32, torch.uint8])
+def test_integers_of_any_size_are_labels(dtype):
+    head = PartialFCHead(10, 4, _COS, sample_rate=0.5)
+    x = torch.tensor(random_problem(3, 2, 10, 4)[0]).float()
+    labels = torch.tensor([7, 2])
+    losses = []
+    for given in (labels, labels.to(dtype)):
+        head.step = 0
+        losses.append(head.loss_by_feat(x, given)['loss'])
+    assert losses[0] == losses[1]
+
+
+def test_the_products_are_of_contiguous_embeddings(monkeypatch):
+    """Or BLAS copies them, or is slower, for each chunk of classes."""
+    seen = []
+
+    def spy(unit, *args):
+        seen.append(unit)
+        return margin_softmax_loss(unit, *args)
+
+    monkeypatch.setattr(partial_fc_head, 'margin_softmax_loss', spy)
+    x = torch.tensor(random_problem(3, 5, 10, 4)[0]).float()
+    PartialFCHead(10, 4, _COS).loss_by_feat(x, torch.arange(5))
+    (unit,) = seen
+    assert unit.is_contiguous()
+    expected = x.numpy() / np.linalg.norm(x, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit, expected, rtol=1e-6)
