@@ -139,6 +139,8 @@ class ShardedTable(nn.Module):
         # Read by optimizers: attributes of the parameter, as they know no
         # modules.
         self.weight.sparse_table = sparse  # type: ignore[attr-defined]
+        if sparse:
+            self.weight.register_post_accumulate_grad_hook(_merge_rows)
         self.new_rows: Tensor | None = None
         self.reset_parameters()
 
@@ -177,6 +179,17 @@ class ShardedTable(nn.Module):
             f'rows {self.start} to {self.stop} of {self.num_rows}, '
             f'dim={self.dim}, sparse={self.sparse}'
         )
+
+
+def _merge_rows(weight: Tensor) -> None:
+    """Keep an accumulated gradient within the size of a dense one.
+
+    On GPUs the gradients of micro-batches are put after one another, rows
+    that they share included.
+    """
+    grad = weight.grad
+    if grad is not None and grad.is_sparse and grad._nnz() > len(weight):
+        weight.grad = grad.coalesce()
 
 
 def named_sharded_tables(

@@ -119,3 +119,32 @@ def test_table_is_the_same_for_any_number_of_ranks(ranks, num_rows):
         ]
         together = np.concatenate([part[2] for part in parts])
         assert np.array_equal(together, whole)
+
+
+class RowsTwice(torch.autograd.Function):
+    """Has the gradient of micro-batches that are put after one another."""
+
+    @staticmethod
+    def forward(ctx, weight, rows, values):
+        ctx.save_for_backward(rows, values)
+        ctx.shape = weight.shape
+        return weight.new_zeros(())
+
+    @staticmethod
+    def backward(ctx, _):
+        rows, values = ctx.saved_tensors
+        grad = torch.sparse_coo_tensor(rows[None], values, ctx.shape)
+        return grad, None, None
+
+
+def test_an_accumulated_gradient_stays_within_a_dense_one():
+    table = ShardedTable(5, 2, sparse=True)
+    generator = torch.Generator().manual_seed(0)
+    expected = torch.zeros(5, 2)
+    for _ in range(4):
+        rows = torch.tensor([0, 3, 1, 3, 0, 1])
+        values = torch.randn(6, 2, generator=generator)
+        RowsTwice.apply(table.weight, rows, values).backward()
+        expected.index_add_(0, rows, values)
+        assert table.weight.grad._nnz() <= 5
+    torch.testing.assert_close(table.weight.grad.to_dense(), expected)

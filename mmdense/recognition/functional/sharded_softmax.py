@@ -74,7 +74,7 @@ def margin_softmax_loss(
         filter_threshold: Negatives with a cosine above this count as
             cosine 0 and take no gradient (the inter-class filter of An et
             al., CVPR 2022, against classes that are one identity).
-        chunk_size: Classes per chunk. None chooses by device.
+        chunk_size: Classes per chunk; None: :func:`default_chunk_size`.
         cache_bytes: Exponentials of the first pass that are kept for the
             second; those beyond are computed again.
 
@@ -83,12 +83,24 @@ def margin_softmax_loss(
         targets, without gradient.
     """
     if chunk_size is None:
-        # Measured on CPUs: the chunk stays in the cache. On GPUs fewer
-        # kernel launches matter more.
-        chunk_size = 1024 if unit.device.type == 'cpu' else 32768
+        chunk_size = default_chunk_size(unit.device.type, len(unit))
     options = (margin, index, filter_threshold, chunk_size, cache_bytes)
     with torch.autocast(unit.device.type, enabled=False):
         return _MarginSoftmax.apply(unit, norm, weight, labels, options)
+
+
+def default_chunk_size(device_type: str, batch_size: int) -> int:
+    """Classes of a chunk.
+
+    Args:
+        device_type: Of the device.
+        batch_size: Of the global batch.
+    """
+    if device_type == 'cpu':  # measured: the chunk stays in the cache
+        return 1024
+    # Fewer kernel launches matter more, but logits stay below 128 MiB as
+    # long as there are 1,024 classes to a launch.
+    return min(max(2**25 // max(batch_size, 1), 1024), 32768)
 
 
 def _target_cosines(chunks: ClassChunks) -> tuple[Tensor, Tensor]:

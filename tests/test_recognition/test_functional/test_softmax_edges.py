@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from mmdense.recognition.functional.sharded_softmax import margin_softmax_loss
+from mmdense.recognition.functional.sharded_softmax import (
+    default_chunk_size,
+    margin_softmax_loss,
+)
 from mmdense.recognition.losses import (
     ArcFaceLoss,
     CosFaceLoss,
@@ -272,3 +275,12 @@ def test_two_losses_before_one_backward(cache_bytes, nested):
     assert name.endswith('t')
     assert buffer.item() == pytest.approx(t, rel=1e-12)
     assert max_rel(weights[0].grad, weights[1].grad) < 1e-11
+
+
+@pytest.mark.parametrize(
+    ('batch_size', 'expected'),
+    [(0, 32768), (64, 32768), (1024, 32768), (8192, 4096), (2**20, 1024)],
+)
+def test_chunks_of_large_batches_are_small(batch_size, expected):
+    assert default_chunk_size('cuda', batch_size) == expected
+    assert default_chunk_size('cpu', batch_size) == 1024
