@@ -14,6 +14,7 @@ def _points(weight: float = 10.0, **options) -> dict:
 # `sum` is detectron2's; it equals `point` with 10 at 1,000 points a rank.
 LOSSES: dict[str, dict] = {
     'sum': _points(0.01, reduction='sum'),
+    'sum-w0.001': _points(0.001, reduction='sum'),
     'point': _points(),
     'instance': _points(reduction='instance'),
     'l1': _points(shape='l1'),
@@ -33,6 +34,8 @@ SHAPES = (
     *('instance', 'joint', 'l2', 'power'),
     *('l1', 'l1-w1', 'beta0.1', 'beta0.1-w1'),
 )
+#: Weights that are tried in all conditions.
+EVERYWHERE = ('sum-w0.001', 'point-w1', 'point-w3')
 WEIGHTS = ('point-w1', 'point-w3', 'point-w30', 'point-w100')
 BALANCERS: dict[str, dict] = {
     'static': dict(type='mmdense.StaticBalancer'),
@@ -104,6 +107,17 @@ def shape_cells(seed: int) -> list[Cell]:
     return [Cell(loss, seed=seed) for loss in (*SHAPES, *WEIGHTS)]
 
 
+def weight_cells(seed: int) -> list[Cell]:
+    """Does a smaller weight do what the mean does?"""
+    cells = [
+        Cell(loss, images=images, points=points, seed=seed)
+        for images, points, loss in product(
+            reversed(IMAGES), POINTS, EVERYWHERE
+        )
+    ]
+    return [cell for cell in cells if cell not in shape_cells(seed)]
+
+
 def balancer_cells(seed: int) -> list[Cell]:
     """Balancers, on top of two sets of fixed weights."""
     return [
@@ -118,6 +132,6 @@ def all_cells(seeds: Iterable[int]) -> list[Cell]:
     return [
         cell
         for seed in seeds
-        for cells in (main_cells, shape_cells, balancer_cells)
+        for cells in (main_cells, shape_cells, balancer_cells, weight_cells)
         for cell in cells(seed)
     ]

@@ -55,9 +55,11 @@ def make_report(results: Results) -> str:
             '### One learning rate for all',
             'Over the six conditions above: how many trainings failed, '
             'the mean AP (GPSm), that of the worst condition, and how much '
-            'is lost on average against the best loss and rate of each '
+            'is lost on average against the best of these rows in each '
             'condition.',
             tables.one_rate_table(results),
+            f'AP (GPSm) in each condition at a learning rate of {RATE:g}:',
+            tables.weight_table(results),
             '### The gradient of U',
             'Norm of the gradient of the weighted loss of U at the output '
             'of the trunk, at the smallest learning rate: the median step, '

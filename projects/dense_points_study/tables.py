@@ -9,9 +9,11 @@ import numpy as np
 from projects.dense_points_study.grid import (
     BALANCED,
     BALANCERS,
+    EVERYWHERE,
     IMAGES,
     LOSSES,
     POINTS,
+    RATE,
     RATES,
     SHAPES,
     WEIGHTS,
@@ -73,9 +75,10 @@ def main_table(results: Results, measure: str) -> str:
 
 def one_rate_table(results: Results) -> str:
     """How a loss does if one rate has to serve all conditions."""
-    heads = ['loss', 'lr', 'failed', 'mean AP', 'worst AP', 'lost']
+    heads = ['loss', 'weight', 'lr', 'failed', 'mean AP', 'worst AP', 'lost']
     rows = []
-    for loss, rate in product(MAIN, RATES):
+    tried = [*product(MAIN, RATES), *product(EVERYWHERE, [RATE])]
+    for loss, rate in tried:
         settings = [
             Cell(loss, rate, images, points)
             for images, points in product(IMAGES, POINTS)
@@ -87,7 +90,7 @@ def one_rate_table(results: Results) -> str:
                 continue
             others = [
                 _mean(results, replace(setting, loss=other, rate=r))
-                for other, r in product(MAIN, RATES)
+                for other, r in tried
             ]
             means.append(mean)
             lost.append(max(x for x in others if x is not None) - mean)
@@ -97,7 +100,8 @@ def one_rate_table(results: Results) -> str:
         failed = sum(num_failed(results, s) for s in settings)
         rows.append(
             [
-                f'`{loss}`',
+                f'`{loss.split("-")[0]}`',
+                f'{LOSSES[loss]["weight"]:g}',
                 f'{rate:g}',
                 f'{failed} of {count}',
                 f'{np.mean(means):.1f}',
@@ -105,6 +109,24 @@ def one_rate_table(results: Results) -> str:
                 f'{np.mean(lost):.1f}',
             ]
         )
+    return markdown_table(heads, rows)
+
+
+def weight_table(results: Results) -> str:
+    """AP (GPSm) of each weight in each condition, at one rate."""
+    losses = ('sum', 'sum-w0.001', 'point', 'point-w3', 'point-w1')
+    heads = ['images', 'points', *map(_describe, losses)]
+    rows = [
+        [
+            str(images),
+            f'x {points:g}',
+            *(
+                _value(results, Cell(loss, RATE, images, points), 'gpsm_AP')
+                for loss in losses
+            ),
+        ]
+        for images, points in product(IMAGES, POINTS)
+    ]
     return markdown_table(heads, rows)
 
 
@@ -140,6 +162,7 @@ def form_table(results: Results) -> str:
     names = {'point': 'default: mean over points, `smooth_l1`, weight 10'}
     names |= {name: _describe(name) for name in (*SHAPES, *WEIGHTS)}
     names['sum'] = '`sum`, weight 0.01 (legacy)'
+    names['sum-w0.001'] = _describe('sum-w0.001')
     return _compare(
         results, {Cell(loss): name for loss, name in names.items()}.items()
     )
@@ -162,8 +185,7 @@ def balancer_table(results: Results) -> str:
 def _describe(name: str) -> str:
     form = name.split('-')[0]
     weight = LOSSES[name]['weight']
-    text = '' if form == 'point' else f'`{form}`, '
-    return f'{text}weight {weight:g}'
+    return f'`{form}`, weight {weight:g}'
 
 
 def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:

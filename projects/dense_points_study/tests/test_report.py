@@ -90,10 +90,27 @@ def test_one_rate(results):
     """Cells that are missing are left out; what diverged counts as 0."""
     table = tables.one_rate_table(results)
     high = f'{RATES[-1]:g}'
-    assert row_of(table, '`sum`', high) == ['2 of 2', '0.0', '0.0', '20.0']
-    assert row_of(table, '`point`', high)[:2] == ['0 of 2', '20.0']
+    found = row_of(table, '`sum`', '0.01', high)
+    assert found == ['2 of 2', '0.0', '0.0', '20.0']
+    assert row_of(table, '`point`', '10', high)[:2] == ['0 of 2', '20.0']
     low = f'{RATES[0]:g}'
-    assert row_of(table, '`sum`', low) == ['0 of 2', '10.0', '10.0', '10.0']
+    found = row_of(table, '`sum`', '0.01', low)
+    assert found == ['0 of 2', '10.0', '10.0', '10.0']
+
+
+def test_weights(tmp_path):
+    write(
+        tmp_path,
+        [
+            result(Cell(loss, RATE, 2, 5.0, seed=seed), ap + seed)
+            for seed in (0, 1)
+            for loss, ap in (('sum', 0.0), ('sum-w0.001', 3.0), ('point', 4.0))
+        ],
+    )
+    table = tables.weight_table(read_results(tmp_path))
+    found = row_of(table, '2', 'x 5')
+    assert found == ['0.5 +- 0.7', '3.5 +- 0.7', '4.5 +- 0.7', '-', '-']
+    assert row_of(table, '8', 'x 1') == ['-'] * 5
 
 
 def test_gradients(results):
