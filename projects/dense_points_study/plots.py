@@ -89,7 +89,7 @@ def _line(
 
 
 def plot_forms(results: Results, path: Path) -> None:
-    """AP of each form, weight and balancer, less the default's."""
+    """AP of each form, weight and balancer, less the reference's."""
     forms = {name: Cell(name) for name in LOSSES if name != 'point'}
     balancers = {
         f'{name}, w {LOSSES[loss]["weight"]:g}': Cell(loss, balancer=name)
@@ -102,7 +102,7 @@ def plot_forms(results: Results, path: Path) -> None:
     )
     _differences(panels[0], results, forms, 'loss of points')
     _differences(panels[1], results, balancers, 'balancer')
-    panels[0].set_ylabel('AP (GPSm) less default')
+    panels[0].set_ylabel('AP (GPSm) less reference')
     figure.savefig(path, dpi=120)
 
 

@@ -60,13 +60,16 @@ def make_report(results: Results) -> str:
             tables.one_rate_table(results),
             f'AP (GPSm) in each condition at a learning rate of {RATE:g}:',
             tables.weight_table(results),
+            'Differences over these conditions and all seeds, with 95 % '
+            'confidence intervals by the paired t-test:',
+            tables.pair_table(results),
             '### The gradient of U',
             'Norm of the gradient of the weighted loss of U at the output '
             'of the trunk, at the smallest learning rate: the median step, '
             'and how far steps are apart.',
             tables.gradient_table(results),
             '### Shapes, reductions, weights',
-            f'At a learning rate of {RATE:g}, the best one of the default, '
+            f'At a learning rate of {RATE:g}, the best one of the reference, '
             'with 8 images and all points; what is steeper would want a '
             'smaller one. `l2` differs from `smooth_l1` only where U or V is '
             'more than 1 off. The UV error is that of points whose part is '

@@ -130,6 +130,47 @@ def weight_table(results: Results) -> str:
     return markdown_table(heads, rows)
 
 
+def pair_table(results: Results) -> str:
+    """Differences of weights over all conditions and seeds, at one rate."""
+    pairs = (
+        ('point-w3', 'point'),
+        ('point-w3', 'point-w1'),
+        ('point-w3', 'sum-w0.001'),
+        ('point', 'sum'),
+    )
+    heads = ['', 'less', 'n', *MEASURES.values()]
+    rows = []
+    for treated, control in pairs:
+        row = [_describe(treated), _describe(control)]
+        for measure in MEASURES:
+            found = []
+            for images, points in product(IMAGES, POINTS):
+                found += differences(
+                    *(
+                        values_of(
+                            results, Cell(loss, RATE, images, points), measure
+                        )
+                        for loss in (treated, control)
+                    )
+                )
+            if not found:
+                break
+            if len(row) == 2:
+                row.append(str(len(found)))
+            row.append(_interval(found, 3 if measure == 'uv_error' else 1))
+        else:
+            rows.append(row)
+    return markdown_table(heads, rows)
+
+
+def _interval(pairs: list[float], digits: int) -> str:
+    test = paired(pairs)
+    text = f'{test.mean:+.{digits}f}'
+    if np.isnan(test.p):
+        return text
+    return f'{text} ({test.low:+.{digits}f} to {test.high:+.{digits}f})'
+
+
 def gradient_table(results: Results) -> str:
     """The gradient of U at the smallest rate."""
     heads = ['images', 'points', 'points in a step']
@@ -158,8 +199,8 @@ def gradient_table(results: Results) -> str:
 
 
 def form_table(results: Results) -> str:
-    """Other shapes, reductions and weights, against the default."""
-    names = {'point': 'default: mean over points, `smooth_l1`, weight 10'}
+    """Other shapes, reductions and weights, against the reference."""
+    names = {'point': 'reference: mean over points, `smooth_l1`, weight 10'}
     names |= {name: _describe(name) for name in (*SHAPES, *WEIGHTS)}
     names['sum'] = '`sum`, weight 0.01 (legacy)'
     names['sum-w0.001'] = _describe('sum-w0.001')
@@ -189,7 +230,7 @@ def _describe(name: str) -> str:
 
 
 def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:
-    heads = ['', 'n', *MEASURES.values(), 'AP GPSm less default', 'p']
+    heads = ['', 'n', *MEASURES.values(), 'AP GPSm less reference', 'p']
     base = values_of(results, Cell())
     rows = []
     for setting, name in settings:

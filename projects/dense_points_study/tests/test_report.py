@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,31 @@ def test_weights(tmp_path):
     found = row_of(table, '2', 'x 5')
     assert found == ['0.5 +- 0.7', '3.5 +- 0.7', '4.5 +- 0.7', '-', '-']
     assert row_of(table, '8', 'x 1') == ['-'] * 5
+
+
+def test_pairs(tmp_path):
+    """Of differences 1, 2 and 6: mean 3, standard error sqrt(7 / 3)."""
+    settings = [
+        Cell(rate=RATE, images=2, points=5.0),
+        Cell(rate=RATE, images=8, points=0.2, seed=1),
+        Cell(rate=RATE, images=8, points=0.2, seed=2),
+    ]
+    pairs = zip(settings, (1.0, 2.0, 6.0), strict=True)
+    entries = [
+        result(replace(setting, loss=loss), 4.0 + more)
+        for setting, difference in pairs
+        for loss, more in (('point', 0.0), ('point-w3', difference))
+    ]
+    # Without its other half.
+    entries.append(result(Cell('point-w3', RATE, 8, 5.0), 99.0))
+    write(tmp_path, entries)
+    table = tables.pair_table(read_results(tmp_path))
+    found = row_of(table, '`point`, weight 3', '`point`, weight 10')
+    half = 4.302653 * (7 / 3) ** 0.5  # Student's t, 2 degrees of freedom
+    expected = f'+3.0 ({3 - half:+.1f} to {3 + half:+.1f})'
+    assert found[:2] == ['3', expected]
+    assert found[-1] == '+0.000 (+0.000 to +0.000)'
+    assert table.count('\n') == 2
 
 
 def test_gradients(results):
