@@ -2,11 +2,24 @@
 
 A type written `mmdense.X` resolves under any default scope: mmengine imports
 this module when it meets the prefix, and `locations` imports the
-implementations. Only the nodes in use are here.
+implementations.
 """
 
+from contextlib import suppress
 from importlib import import_module
 
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    EVALUATOR,
+    LOG_PROCESSORS,
+    OPTIM_WRAPPERS,
+    PARAM_SCHEDULERS,
+    TASK_UTILS,
+    VISBACKENDS,
+    WEIGHT_INITIALIZERS,
+    DefaultScope,
+    Registry,
+)
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -19,7 +32,6 @@ from mmengine.registry import (
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
-from mmengine.registry import Registry
 
 
 def plain_name(type_: str | type) -> str:
@@ -32,7 +44,37 @@ def plain_name(type_: str | type) -> str:
     return getattr(type_, '__name__', str(type_)).rpartition('.')[2]
 
 
-class LazyRegistry(Registry):
+class HostedRegistry(Registry):
+    """A registry in which names without a scope are those of the host.
+
+    mmengine looks for types of a config inherited as `mmdense::...`, and for
+    all that is built while they are, in the scope `mmdense`. What has no
+    prefix there, in a config or in the host's own code, means what it means
+    in the default scope of the run.
+    """
+
+    def get(self, key: str) -> type | None:
+        """The type of this name; see `mmengine.registry.Registry.get`."""
+        scope, _ = self.split_scope_key(key)
+        host = self._host() if scope is None else None
+        found = None if host is None else host.get(key)
+        return self._get_own(key) if found is None else found
+
+    def _get_own(self, key: str) -> type | None:
+        return super().get(key)
+
+    def _host(self) -> Registry | None:
+        """The node of the scope that was current before this one."""
+        for instance in reversed(DefaultScope._instance_dict.values()):
+            name = instance.scope_name
+            if name != self.scope:
+                with suppress(ImportError):
+                    import_module(f'{name}.registry')
+                return self.parent.children.get(name)
+        return None
+
+
+class LazyRegistry(HostedRegistry):
     """A registry that imports its locations only until a type is found.
 
     Else a type of one wing would import the libraries of the other, which
@@ -40,8 +82,8 @@ class LazyRegistry(Registry):
     is an error only if the type is found nowhere else.
     """
 
-    def get(self, key: str) -> type | None:
-        """The type of this name; see `mmengine.registry.Registry.get`.
+    def _get_own(self, key: str) -> type | None:
+        """The type of this name.
 
         Raises:
             ImportError: It is not found, and a location cannot be imported.
@@ -52,7 +94,7 @@ class LazyRegistry(Registry):
         # What mmengine asks before it imports all locations at once.
         before, self._imported = self._imported, True
         try:
-            found = super().get(key)
+            found = super()._get_own(key)
         except RuntimeError:
             if error is None:
                 raise
@@ -88,7 +130,7 @@ DATASETS = LazyRegistry(
     scope='mmdense',
     locations=['mmdense.recognition.datasets', 'mmdense.densepose.datasets'],
 )
-TRANSFORMS = Registry(
+TRANSFORMS = HostedRegistry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
     scope='mmdense',
@@ -103,19 +145,19 @@ METRICS = LazyRegistry(
         'mmdense.densepose.evaluation',
     ],
 )
-MODEL_WRAPPERS = Registry(
+MODEL_WRAPPERS = HostedRegistry(
     'model wrapper',
     parent=MMENGINE_MODEL_WRAPPERS,
     scope='mmdense',
     locations=['mmdense.distributed.model_wrapper'],
 )
-OPTIMIZERS = Registry(
+OPTIMIZERS = HostedRegistry(
     'optimizer',
     parent=MMENGINE_OPTIMIZERS,
     scope='mmdense',
     locations=['mmdense.distributed.optim'],
 )
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+OPTIM_WRAPPER_CONSTRUCTORS = HostedRegistry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmdense',
@@ -132,15 +174,30 @@ HOOKS = LazyRegistry(
         'mmdense.recognition.visualization',
     ],
 )
-LOOPS = Registry(
+LOOPS = HostedRegistry(
     'loop',
     parent=MMENGINE_LOOPS,
     scope='mmdense',
     locations=['mmdense.engine'],
 )
-VISUALIZERS = Registry(
+VISUALIZERS = HostedRegistry(
     'visualizer',
     parent=MMENGINE_VISUALIZERS,
     scope='mmdense',
     locations=['mmdense.densepose.visualization'],
 )
+# Nothing of ours is in these. Without them mmengine warns, for configs that
+# are inherited as `mmdense::`, that it takes its own.
+HOST_ONLY = [
+    HostedRegistry(parent.name, parent=parent, scope='mmdense')
+    for parent in (
+        DATA_SAMPLERS,
+        EVALUATOR,
+        LOG_PROCESSORS,
+        OPTIM_WRAPPERS,
+        PARAM_SCHEDULERS,
+        TASK_UTILS,
+        VISBACKENDS,
+        WEIGHT_INITIALIZERS,
+    )
+]

@@ -44,7 +44,7 @@ def shrink_model(model: dict) -> None:
     trunk = head['uv_head']['trunk']
     trunk.update(in_channels=32, channels=32, num_convs=2)
     if trunk['type'] == 'mmdense.ASPPTrunk':
-        trunk.update(aspp_channels=32, aspp_out_channels=32)
+        trunk.update(aspp_channels=64, aspp_out_channels=32)
     model['train_cfg']['rcnn']['sampler']['num'] = 32
     model['train_cfg']['rpn_proposal'].update(nms_pre=50, max_per_img=50)
     model['test_cfg']['rpn'].update(nms_pre=50, max_per_img=50)

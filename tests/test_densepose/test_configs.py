@@ -6,8 +6,11 @@ import uuid
 from pathlib import Path
 
 import pytest
+from mmdet.datasets.transforms import Resize
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmdense.apis.config_check import check_file
@@ -101,6 +104,52 @@ def test_trains_two_steps(path, people, tmp_path, monkeypatch):
         assert parameter.isfinite().all(), name
         if '.uv_head.predictors.' in name and name.endswith('weight'):
             assert not parameter.equal(before[name]), name
+
+
+def child_of(path: Path, folder: Path) -> Config:
+    """As a config in a project of a user inherits ours."""
+    child = folder / 'child.py'
+    child.write_text(f"_base_ = 'mmdense::{path.parent.name}/{path.name}'\n")
+    return Config.fromfile(child)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=ids)
+def test_an_inherited_config_is_the_same(path, tmp_path):
+    """Names without a scope, in it and in mmdet, are those of mmdet."""
+    init_default_scope('mmdet')
+    printed = []
+    for cfg in (Config.fromfile(path), child_of(path, tmp_path)):
+        shrink_model(cfg.model)
+        dataset = cfg.train_dataloader.dataset
+        datasets = dataset.get('datasets', [dataset])
+        pipelines = [
+            MMENGINE_TRANSFORMS.build(transform)
+            for one in datasets
+            for transform in one.pipeline
+            if transform.type != 'mmdense.LoadDensePoseAnnotations'
+        ]
+        for transform in pipelines:
+            resize = getattr(transform, 'resize', None)
+            assert resize is None or type(resize) is Resize
+        printed.append(str(MMENGINE_MODELS.build(cfg.model)))
+    assert printed[0] == printed[1]
+
+
+def test_an_inherited_config_trains(people, tmp_path, monkeypatch, capfd):
+    path = (
+        ROOT
+        / 'configs/uv_rcnn'
+        / ('uv-rcnn_r50_fpn_8xb2-s1x_densepose-coco.py')
+    )
+    monkeypatch.chdir(tmp_path)
+    cfg = child_of(path, tmp_path)
+    use_people(cfg, people)
+    shrink(cfg)
+    cfg.experiment_name = uuid.uuid4().hex
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.iter == 2
+    assert 'scope "mmdense"' not in capfd.readouterr().err
 
 
 def train_on_a_rank(path: Path, people: Path, folder: Path) -> dict:
