@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import cv2
@@ -36,15 +37,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.checkpoint,
             args.panels or PANELS,
             args.texture,
+            args.scale,
             args.panel_size or None,
             device=args.device,
             show_progress=False,
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, RuntimeError, UnpicklingError) as error:
+        # The last two: no checkpoint, no such device.
         sys.exit(f'error: {error}')
     folder = args.out_dir / 'vis'
     folder.mkdir(parents=True, exist_ok=True)
-    pictures, unreadable = [], 0
+    pictures, unreadable, empty = [], 0, 0
     for file in files:
         if not can_be_read(file):
             unreadable += 1
@@ -66,8 +69,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             # They are all held until the end.
             pictures.append(shrink_image(picture, SHEET_WIDTH))
         people = count(found['predictions'][0], args.score_thr)
+        empty += not people
         print(f'{file}: {people} people', flush=True)
     print(f'pictures: {folder}')
+    if empty and args.scale is None:
+        print(
+            f'nobody in {empty}: people who are small in a photo are found at '
+            'a larger scale, as --scale 800'
+        )
     if pictures:
         write_sheet(pictures, args.sheet)
         print(f'all in one: {args.sheet}')
@@ -168,6 +177,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--config', help='with --checkpoint; default: the one in it')
     add('--checkpoint', type=Path, help='default: the light model that ships')
     add('--limit', type=whole, metavar='N', help='the first N images only')
+    add(
+        '--scale',
+        type=int,
+        metavar='PX',
+        help="longer side photos are scaled to, in place of the config's",
+    )
     add('--score-thr', type=float, default=0.5, help='whom to draw (0.5)')
     add(
         '--panels',

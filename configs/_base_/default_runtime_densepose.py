@@ -8,7 +8,9 @@ default_hooks = dict(
     # Files of plain types, whole or not there.
     checkpoint=dict(
         type='mmdense.ShardedCheckpointHook', interval=1, max_keep_ckpts=2),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Draws with `tools/test.py --show-dir`, and not before.
+    visualization=dict(type='mmdet.DetVisualizationHook'))
 custom_hooks = [
     # Every rank normalises by its own batches; what is validated and saved
     # is the mean over ranks. (Frozen statistics stay as they are.)

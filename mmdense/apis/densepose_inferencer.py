@@ -9,9 +9,11 @@ import numpy as np
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.dataset import Compose
 
 from mmdense.densepose.visualization import DensePoseVisualizer
 from mmdense.densepose.visualization.densepose_visualizer import PANELS
+from mmdense.registry import plain_name
 
 #: The light model that ships with the package; its config is in it.
 WEIGHTS = (
@@ -36,14 +38,18 @@ class DensePoseInferencer(DetInferencer):
         panels: What pictures show, beside each other; see
             :class:`~mmdense.densepose.visualization.DensePoseVisualizer`.
         texture: See there.
+        scale: Longer side that images are scaled to, px, in place of what the
+            test pipeline has. People who are small in an image are found at
+            a larger one.
         max_size: See there. It is of pictures alone: what is predicted is
             that of the whole image.
         **kwargs: As for `mmdet.apis.DetInferencer`.
 
     Raises:
         FileNotFoundError: There is no such config, weights or texture.
-        ValueError: A panel is not known, a config comes without weights, or
-            the model predicts no dense pose. When called: an array is not of
+        ValueError: A panel is not known, a config comes without weights, the
+            model predicts no dense pose, or `scale` is below 1 or the test
+            pipeline has no `Resize` for it. When called: an array is not of
             the kind above.
 
     Example:
@@ -58,6 +64,7 @@ class DensePoseInferencer(DetInferencer):
         weights: str | Path | None = None,
         panels: Sequence[str] = PANELS,
         texture: str | None = None,
+        scale: int | None = None,
         max_size: int | None = 1280,
         **kwargs,
     ) -> None:
@@ -73,6 +80,7 @@ class DensePoseInferencer(DetInferencer):
         # mmengine would look for a model of that name elsewhere.
         if isinstance(model, str) and not Path(model).is_file():
             raise FileNotFoundError(f'the config {model} does not exist')
+        self._scale = scale
         self._painter = dict(
             type='mmdense.DensePoseVisualizer',
             panels=panels,
@@ -87,6 +95,19 @@ class DensePoseInferencer(DetInferencer):
                 "roi_head is an 'mmdense.UVRoIHead', got "
                 f'{type(self.model).__name__} with {type(head).__name__}'
             )
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        if self._scale is not None:
+            pipeline = cfg.test_dataloader.dataset.pipeline
+            resizes = [x for x in pipeline if plain_name(x.type) == 'Resize']
+            if len(resizes) != 1 or self._scale < 1:
+                raise ValueError(
+                    f'scale={self._scale} needs to be above 0, and a test '
+                    f'pipeline with one Resize, got {len(resizes)} of '
+                    f'{[plain_name(x.type) for x in pipeline]}'
+                )
+            resizes[0].scale = (self._scale, self._scale)
+        return super()._init_pipeline(cfg)
 
     def _init_visualizer(self, cfg: Config) -> DensePoseVisualizer:
         # Whatever the config has: it may not draw dense pose, and pictures go

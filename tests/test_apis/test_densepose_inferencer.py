@@ -2,6 +2,7 @@
 
 import base64
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import cv2
@@ -211,3 +212,37 @@ def test_arrays_of_another_kind(checkpoint, array):
     with pytest.raises(ValueError, match='expected images as') as error:
         predict([array])
     assert f'got {array.shape} {array.dtype}' in str(error.value)
+
+
+def test_scale(checkpoint, photos):
+    """As a config with another scale; predictions are of the whole photo."""
+    config = Config.fromfile(LIGHT)
+    config.model = Config.fromstring(
+        torch.load(checkpoint)['meta']['cfg'], '.py'
+    ).model
+    changed = deepcopy(config)
+    (resize,) = (
+        transform
+        for transform in changed.test_dataloader.dataset.pipeline
+        if transform.type == 'mmdet.Resize'
+    )
+    assert resize.scale != (96, 96)
+    resize.scale = (96, 96)
+    options = dict(device='cpu', show_progress=False)
+    file = str(photos / 'a.jpg')
+    plain, scaled, expected = (
+        predict(file)['predictions'][0]['bboxes']
+        for predict in (
+            DensePoseInferencer(deepcopy(config), checkpoint, **options),
+            DensePoseInferencer(
+                deepcopy(config), checkpoint, scale=96, **options
+            ),
+            DensePoseInferencer(changed, checkpoint, **options),
+        )
+    )
+    assert scaled == expected != plain
+    with pytest.raises(ValueError, match='scale=0 needs'):
+        DensePoseInferencer(config, checkpoint, scale=0, **options)
+    config.test_dataloader.dataset.pipeline.pop(1)
+    with pytest.raises(ValueError, match='one Resize, got 0 of'):
+        DensePoseInferencer(config, checkpoint, scale=96, **options)

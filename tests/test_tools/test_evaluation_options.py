@@ -87,6 +87,13 @@ def test_visualization_sets_what_the_hook_takes(host, cfg):
     assert check_config(cfg, 'show') == []
 
 
+def test_visualization_of_dense_pose():
+    cfg = load_config(str(UV_RCNN))
+    enable_visualization(cfg, False, 'painted', 1.0)
+    hook = cfg.default_hooks.visualization
+    assert (hook.draw, hook.test_out_dir) == (True, 'painted')
+
+
 def test_visualization_needs_a_hook():
     with pytest.raises(ValueError, match='need default_hooks'):
         enable_visualization(Config(), True, None, 1.0)

@@ -85,6 +85,7 @@ def test_nobody_and_no_image(predict, tmp_path):
     assert 'rgba.png: 0 people' in done.stdout
     assert 'broken.jpg: no image that can be read' in done.stdout
     assert 'error: 1 of 3 files cannot be read' in done.stderr
+    assert 'nobody in 2: people who are small' in done.stdout
     names = sorted(file.name for file in (tmp_path / 'out/vis').iterdir())
     assert names == ['grey.jpg', 'rgba.jpg']
     assert not (tmp_path / 'out/preds').exists()
@@ -128,10 +129,13 @@ def test_errors(predict, photos, tmp_path):
         ([twin.parent / 'twin', photos], '0.png would have one name'),
         ([photos, '--checkpoint', 'no.pth'], 'the weights no.pth do not'),
         ([photos, '--config', 'c.py'], 'got a config without weights'),
+        ([photos, '--checkpoint', photos / 'notes.txt'], ''),
+        ([photos, '--device', 'cuda:99'], ''),
+        ([photos, '--scale', 0], 'scale=0 needs'),
     ):
         done = predict(*args, '--out-dir', tmp_path)
         assert done.returncode == 1
-        assert 'error: ' in done.stderr
+        assert done.stderr.splitlines()[-1].startswith('error: ')
         assert message in done.stderr.replace('results of ', '')
     empty = tmp_path / 'empty'
     empty.mkdir()

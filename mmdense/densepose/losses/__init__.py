@@ -8,3 +8,4 @@ from .balancers import StaticBalancer as StaticBalancer
 from .balancers import UncertaintyBalancer as UncertaintyBalancer
 from .dense_points_loss import ConfidentPointsLoss as ConfidentPointsLoss
 from .dense_points_loss import DensePointsLoss as DensePointsLoss
+from .dense_points_loss import PointsLoss as PointsLoss

@@ -38,7 +38,8 @@ class UVLosses(BaseModule):
         legacy_batch_rules: See there.
 
     Raises:
-        ValueError: `coarse_from` is not known, or the balancer cannot take
+        ValueError: `coarse_from` is not known, the loss of points does not
+            name its tasks, or the balancer cannot take
             losses below 0, which those of points can be.
     """
 
@@ -59,6 +60,12 @@ class UVLosses(BaseModule):
         self.points = MODELS.build(
             loss_points or dict(type='mmdense.DensePointsLoss')
         )
+        if not getattr(self.points, 'tasks', ()):
+            raise ValueError(
+                f'{type(self.points).__name__} has no tasks: set the '
+                "attribute `tasks`, ('u', 'v') or ('uv',), of your PointsLoss "
+                'to the names of the losses it returns'
+            )
         if loss_balancer is None:
             loss_balancer = dict(
                 type='mmdense.StaticBalancer',
