@@ -8,18 +8,7 @@ implementations.
 from contextlib import suppress
 from importlib import import_module
 
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    EVALUATOR,
-    LOG_PROCESSORS,
-    OPTIM_WRAPPERS,
-    PARAM_SCHEDULERS,
-    TASK_UTILS,
-    VISBACKENDS,
-    WEIGHT_INITIALIZERS,
-    DefaultScope,
-    Registry,
-)
+from mmengine import registry as mmengine_nodes
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -32,6 +21,7 @@ from mmengine.registry import (
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import DefaultScope, Registry
 
 
 def plain_name(type_: str | type) -> str:
@@ -191,13 +181,13 @@ VISUALIZERS = HostedRegistry(
 HOST_ONLY = [
     HostedRegistry(parent.name, parent=parent, scope='mmdense')
     for parent in (
-        DATA_SAMPLERS,
-        EVALUATOR,
-        LOG_PROCESSORS,
-        OPTIM_WRAPPERS,
-        PARAM_SCHEDULERS,
-        TASK_UTILS,
-        VISBACKENDS,
-        WEIGHT_INITIALIZERS,
+        mmengine_nodes.DATA_SAMPLERS,
+        mmengine_nodes.EVALUATOR,
+        mmengine_nodes.LOG_PROCESSORS,
+        mmengine_nodes.OPTIM_WRAPPERS,
+        mmengine_nodes.PARAM_SCHEDULERS,
+        mmengine_nodes.TASK_UTILS,
+        mmengine_nodes.VISBACKENDS,
+        mmengine_nodes.WEIGHT_INITIALIZERS,
     )
 ]

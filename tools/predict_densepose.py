@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             show_progress=False,
         )
     except (ValueError, OSError, RuntimeError, UnpicklingError) as error:
-        # The last two: no checkpoint, no such device.
+        # The last two: no such device, no checkpoint.
         sys.exit(f'error: {error}')
     folder = args.out_dir / 'vis'
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
 
+from ..registry import plain_name
 from .config_check.resolve import Resolver
 
 
@@ -90,12 +91,12 @@ def enable_tta(cfg: Config) -> None:
 
 def _default_tta_model(host: str, model: ConfigDict) -> ConfigDict:
     head = (model.get('head') or {}).get('type', '')
-    if getattr(head, '__name__', head).endswith('PartialFCHead'):
+    if plain_name(head).endswith('PartialFCHead'):
         return ConfigDict(type='mmdense.EmbeddingTTAModel')
     if host == 'mmpretrain':
         return ConfigDict(type='mmpretrain.AverageClsScoreTTA')
     roi_head = (model.get('roi_head') or {}).get('type', '')
-    if getattr(roi_head, '__name__', roi_head).endswith('UVRoIHead'):
+    if plain_name(roi_head).endswith('UVRoIHead'):
         raise ValueError(
             "mmdet's test-time augmentation merges boxes and masks and loses "
             'dense pose: evaluate without --tta, or give a tta_model of your '

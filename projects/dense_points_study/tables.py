@@ -141,26 +141,43 @@ def pair_table(results: Results) -> str:
     heads = ['', 'less', 'n', *MEASURES.values()]
     rows = []
     for treated, control in pairs:
-        row = [_describe(treated), _describe(control)]
-        for measure in MEASURES:
-            found = []
-            for images, points in product(IMAGES, POINTS):
-                found += differences(
+        found = {
+            measure: _over_conditions(results, treated, control, measure)
+            for measure in MEASURES
+        }
+        if all(found.values()):
+            rows.append(
+                [
+                    _describe(treated),
+                    _describe(control),
+                    str(len(found['gpsm_AP'])),
                     *(
-                        values_of(
-                            results, Cell(loss, RATE, images, points), measure
-                        )
-                        for loss in (treated, control)
-                    )
-                )
-            if not found:
-                break
-            if len(row) == 2:
-                row.append(str(len(found)))
-            row.append(_interval(found, 3 if measure == 'uv_error' else 1))
-        else:
-            rows.append(row)
+                        _interval(pairs, _digits(m))
+                        for m, pairs in found.items()
+                    ),
+                ]
+            )
     return markdown_table(heads, rows)
+
+
+def _over_conditions(
+    results: Results, treated: str, control: str, measure: str
+) -> list[float]:
+    """Differences of two losses, of all conditions and seeds."""
+    return [
+        difference
+        for images, points in product(IMAGES, POINTS)
+        for difference in differences(
+            *(
+                values_of(results, Cell(loss, RATE, images, points), measure)
+                for loss in (treated, control)
+            )
+        )
+    ]
+
+
+def _digits(measure: str) -> int:
+    return 3 if measure == 'uv_error' else 1
 
 
 def _interval(pairs: list[float], digits: int) -> str:
@@ -239,10 +256,8 @@ def _compare(results: Results, settings: Iterable[tuple[Cell, str]]) -> str:
             continue
         row = [name, str(len(values))]
         for measure in MEASURES:
-            digits = 3 if measure == 'uv_error' else 1
-            row.append(
-                _spread(values_of(results, setting, measure).values(), digits)
-            )
+            found = values_of(results, setting, measure).values()
+            row.append(_spread(found, _digits(measure)))
         pairs = differences(values, base)
         if setting == Cell() or not pairs:
             row += ['-', '-']

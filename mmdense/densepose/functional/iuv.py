@@ -43,18 +43,13 @@ def _likeliest(maps: Tensor, height: int, width: int) -> Tensor:
     """(height, width) int64, the channel that is largest at each pixel."""
     # All at once for most boxes; for one that fills a photo a few at a time.
     count = max(_MAX_VALUES // (height * width), 1)
-    best = label = None
-    for first in range(0, len(maps), count):
-        values, channel = resize_map(
-            maps[first : first + count], height, width
-        ).max(0)
-        if best is None or label is None:
-            best, label = values, channel
-            continue
+    first, *others = maps.split(count)
+    best, label = resize_map(first, height, width).max(0)
+    for number, group in enumerate(others, 1):
+        values, channel = resize_map(group, height, width).max(0)
         is_larger = values > best
         best = torch.where(is_larger, values, best)
-        label = torch.where(is_larger, channel + first, label)
-    assert label is not None  # there are channels
+        label = torch.where(is_larger, channel + number * count, label)
     return label
 
 

@@ -10,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+#: Pillow's errors for files that are damaged, or that it takes for an attack.
+UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    SyntaxError,
+    ValueError,
+)
+
 
 def encode_iuv(iuv: NDArray[np.uint8]) -> bytes:
     """Compress one.
@@ -81,13 +90,7 @@ def check_iuv(iuv: NDArray) -> None:
 def _open(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=('PNG',))
-    except (
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        OSError,
-        SyntaxError,
-        ValueError,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(f'no PNG of an IUV: {error}') from error
     if image.mode != 'RGB':
         raise ValueError(

@@ -4,18 +4,12 @@ from collections.abc import Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+
+from ..functional.iuv_png import UNREADABLE
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 _MOST_NAMED = 5
-# Those of Pillow for files that are damaged, or that it takes for an attack.
-_UNREADABLE = (
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-    OSError,
-    SyntaxError,
-    ValueError,
-)
 
 
 def find_photos(folder: str | Path) -> tuple[Path, ...]:
@@ -57,7 +51,7 @@ def read_photo(path: Path, width: int = 1, height: int = 1) -> Image.Image:
             # Readers of JPEG can skip detail that is not asked for.
             file.draft('RGB', (width, height))
             return ImageOps.exif_transpose(file).convert('RGB')
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ValueError(f'{path} cannot be read: {error}') from error
 
 

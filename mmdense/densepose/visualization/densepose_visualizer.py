@@ -107,9 +107,10 @@ class DensePoseVisualizer(DetLocalVisualizer):
         is_prediction = isinstance(instances.densepose, DensePoseResults)
         if is_prediction:
             iuv = _join(instances, *image.shape[:2])
-        if self.max_size is not None:
+        limit = self.max_size
+        if limit is not None and max(image.shape[:2]) > limit:
             large = image
-            image = shrinking.shrink_image(large, self.max_size)
+            image = shrinking.shrink_image(large, limit)
             height, width = image.shape[:2]
             scale = width / large.shape[1], height / large.shape[0]
             instances = shrinking.shrink_people(instances, scale)

@@ -13,17 +13,12 @@ from ..structures import DensePoseInstances
 from .drawing import Image
 
 
-def size_within(height: int, width: int, limit: int) -> tuple[int, int]:
-    """Height and width whose longer side is `limit` at most."""
-    scale = min(limit / max(height, width), 1)
-    return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
 def shrink_image(image: Image, limit: int) -> Image:
     """Make the longer side at most `limit` px; (H, W, 3)."""
-    height, width = size_within(*image.shape[:2], limit)
-    if (height, width) == image.shape[:2]:
+    scale = limit / max(image.shape[:2])
+    if scale >= 1:
         return image
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 

@@ -49,17 +49,17 @@ def label_problem(labels: Tensor, num_embeddings: int) -> str:
             f'got labels of shape {tuple(labels.shape)}, expected '
             f'({num_embeddings},), the class of each image'
         )
-    if labels.dtype in _INTEGERS and len(labels) == num_embeddings:
-        return ''
-    if labels.dtype in _INTEGERS:
+    if labels.dtype not in _INTEGERS:
+        return (
+            f'got labels of type {labels.dtype}, expected integers, the class '
+            'of each image'
+        )
+    if len(labels) != num_embeddings:
         return (
             f'got {len(labels)} labels for {num_embeddings} embeddings on '
             'this rank, expected one label per image'
         )
-    return (
-        f'got labels of type {labels.dtype}, expected integers, the class of '
-        'each image'
-    )
+    return ''
 
 
 def check_batch(norm: Tensor, labels: Tensor, num_classes: int) -> None:
